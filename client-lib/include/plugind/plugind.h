@@ -1,0 +1,115 @@
+/* libplugind: call plugins that plugind runs, from any language that can call C.
+ *
+ * Rules that hold for every function here:
+ *  - Nothing here installs, blocks or sends a signal, starts a thread or a process, registers a
+ *    handler to run at exit or fork, or keeps state per thread.
+ *  - Ownership: a pointer that a function returns and that has a matching pd_..._free belongs to the
+ *    caller.  A `const char *` or `const void *` that an accessor returns is borrowed: it lives as
+ *    long as the object it was read from.  Arguments are read during the call and never kept.
+ *  - Errors: a function that can fail takes `pd_error **error`.  It may be NULL.  On failure the
+ *    function returns NULL and, if `error` is not NULL, stores a new pd_error there that the caller
+ *    frees.  On success `*error` is not written.
+ *  - Every free function accepts NULL.
+ *  - Times are milliseconds; sizes are bytes; strings are UTF-8 and end with a zero byte.
+ */
+#ifndef PLUGIND_PLUGIND_H_
+#define PLUGIND_PLUGIND_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#if defined(PD_BUILDING)
+#define PD_API __declspec(dllexport)
+#else
+#define PD_API __declspec(dllimport)
+#endif
+#elif defined(__GNUC__)
+#define PD_API __attribute__((visibility("default")))
+#else
+#define PD_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The version of this header.  pd_version() gives that of the library. */
+#define PD_VERSION "0.1.0"
+
+typedef struct pd_client pd_client;
+typedef struct pd_options pd_options;
+typedef struct pd_reply pd_reply;
+typedef struct pd_error pd_error;
+
+/* The version of the library, for example "0.1.0".  Static storage. */
+PD_API const char *pd_version(void);
+
+/* Connects to a daemon.
+ *
+ * `address` is "unix:/path", "tcp:HOST:PORT" (HOST must be a loopback address) or an absolute path.
+ * NULL means $PLUGIND_SOCKET, else $XDG_RUNTIME_DIR/plugind/plugind.sock, else
+ * /run/plugind/plugind.sock.
+ * `timeout_ms` bounds the wait for the connection and for the daemon's greeting; 0 means 5,000.
+ *
+ * A client may be used by many threads at once; their calls share one connection.  A connection
+ * that breaks is opened again by the next call.  After fork(), the child must connect for itself:
+ * there a call on an inherited client fails with FAILED_PRECONDITION.
+ *
+ * Actionable errors: UNAVAILABLE (14) no daemon answers there, the message says how to start one;
+ * INVALID_ARGUMENT (3) the address cannot be understood; PERMISSION_DENIED (7) the socket may not be
+ * opened by this user; DEADLINE_EXCEEDED (4) no greeting in time. */
+PD_API pd_client *pd_connect(const char *address, int64_t timeout_ms, pd_error **error);
+
+/* Closes the connection and frees the client.  Calls that other threads still have in flight on it
+ * end with CANCELLED first; no call may start on it after this. */
+PD_API void pd_close(pd_client *client);
+
+/* Options of a call.  One object may serve many calls, also at the same time, as long as nobody
+ * changes it meanwhile. */
+PD_API pd_options *pd_options_new(void);
+PD_API void pd_options_free(pd_options *options);
+
+/* The longest the call may take.  0, the default, means no bound on this side; the daemon's own
+ * calls.timeout still holds. */
+PD_API void pd_options_set_timeout_ms(pd_options *options, int64_t timeout_ms);
+
+/* Adds one pair of request metadata.  `name` is lower case as gRPC demands; a name that ends in
+ * "-bin" takes any bytes, which are sent in base64, other names take printable ASCII.  The pair is
+ * copied.  Returns 0, or 3 (INVALID_ARGUMENT) when the name or value is not allowed: the options are
+ * then unchanged. */
+PD_API int pd_options_add_metadata(pd_options *options, const char *name, const void *value,
+                                   size_t value_size);
+
+/* Makes one unary call and waits for its answer.
+ *
+ * `plugin` is a plugin's name, "NAME@VERSION", or NULL to let the daemon choose by the service that
+ * `method` names.  `method` is "/package.Service/Method".  `request` is the serialised request
+ * message of `request_size` bytes; it may be NULL when the size is 0.  `options` may be NULL.
+ *
+ * Actionable errors: every gRPC status that the plugin or the daemon answers with; when the daemon
+ * answered, pd_error_reason() is one of docs/errors.md.  When the daemon went away during the call:
+ * UNAVAILABLE with the reason DAEMON_GONE. */
+PD_API pd_reply *pd_invoke(pd_client *client, const char *plugin, const char *method,
+                           const void *request, size_t request_size, const pd_options *options,
+                           pd_error **error);
+
+/* The serialised reply message.  Never NULL, also when the size is 0. */
+PD_API const void *pd_reply_data(const pd_reply *reply);
+PD_API size_t pd_reply_size(const pd_reply *reply);
+PD_API void pd_reply_free(pd_reply *reply);
+
+/* A gRPC status code, 1 to 16. */
+PD_API int pd_error_code(const pd_error *error);
+/* What failed and what to do, for people.  Never NULL. */
+PD_API const char *pd_error_message(const pd_error *error);
+/* A stable word for programs, for example "PLUGIN_CRASHED"; "" when the plugin itself answered with
+ * a status that carries none. */
+PD_API const char *pd_error_reason(const pd_error *error);
+PD_API void pd_error_free(pd_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* PLUGIND_PLUGIND_H_ */

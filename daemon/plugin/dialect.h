@@ -1,0 +1,55 @@
+// How an instance is started and greeted.  dialect/ has one implementation a dialect.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <expected>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "daemon/error.h"
+#include "daemon/plugin/clock.h"
+#include "daemon/plugin/connection.h"
+#include "daemon/plugin/manifest.h"
+#include "daemon/plugin/output_log.h"
+#include "daemon/plugin/process.h"
+
+namespace plugind::plugin {
+
+/// What a dialect works with while it starts one instance.  All references outlive the start.
+struct StartContext {
+  const Manifest& manifest;
+  std::string instance;             ///< "NAME#3": for messages and logs.
+  std::filesystem::path directory;  ///< The instance's own, mode 0700, exists; removed by the caller.
+  ProcessFactory& processes;
+  Connector& connector;
+  Clock& clock;
+  OutputLog& log;  ///< Gets every byte that the process prints.  Outlives the process.
+};
+
+/// A started and greeted instance.
+struct Started {
+  std::unique_ptr<Process> process;
+  std::unique_ptr<Connection> connection;
+  Endpoint endpoint;
+  /// The version of the plugin's own protocol, where the dialect negotiates one; 0 otherwise.
+  std::uint32_t protocol_version = 0;
+};
+
+class Dialect {
+ public:
+  virtual ~Dialect() = default;
+
+  /// Starts one instance and completes when it is ready for calls.  On failure nothing of the
+  /// process tree is left, and the message carries the reason, what to do, and the last lines the
+  /// process wrote to stderr.  Bounded by the manifest's start.timeout.  May be cancelled (asio
+  /// cancellation, terminal): then, too, nothing is left of the tree.
+  virtual boost::asio::awaitable<std::expected<Started, Error>> start(StartContext context) = 0;
+
+  /// The dialect's own request to end, before any signal is sent.  Completes when it was answered,
+  /// or after `bound`.
+  virtual boost::asio::awaitable<void> request_shutdown(Started& instance, Clock& clock,
+                                                        std::chrono::milliseconds bound) = 0;
+};
+
+}  // namespace plugind::plugin

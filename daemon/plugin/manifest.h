@@ -1,0 +1,78 @@
+// A plugin's manifest: what it is, how to start it, how to treat it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <expected>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemon/error.h"
+
+namespace plugind::plugin {
+
+enum class DialectKind { kNative, kGoPlugin };
+enum class StartMode { kOnDemand, kBoot, kManual };
+enum class RestartPolicy { kNever, kOnFailure, kAlways };
+enum class Scope { kHost, kShared };
+
+std::string_view to_string(DialectKind kind);
+std::string_view to_string(StartMode mode);
+std::string_view to_string(RestartPolicy policy);
+std::string_view to_string(Scope scope);
+
+/// What only go-plugin's dialect needs; table `[go-plugin]` of the manifest.
+struct GoPluginOptions {
+  std::string cookie_key;                          ///< `go-plugin.cookie_key`
+  std::string cookie_value;                        ///< `go-plugin.cookie_value`
+  std::vector<std::uint32_t> protocol_versions{1};  ///< `go-plugin.protocol_versions`
+};
+
+struct Manifest {
+  std::filesystem::path file;  ///< Where it was read from; absolute.
+
+  std::string name;     ///< `name`: [a-z0-9][a-z0-9._-]{0,62}
+  std::string version;  ///< `version`: free text, "" if absent
+  DialectKind dialect = DialectKind::kNative;
+  std::vector<std::string> command;  ///< `command`: first is absolute after parsing, or found in PATH when it has no slash
+  std::map<std::string, std::string> env;
+  std::vector<std::string> services;
+  Scope scope = Scope::kShared;  ///< default: shared for native, host for go-plugin
+
+  StartMode start_mode = StartMode::kOnDemand;
+  std::chrono::milliseconds start_timeout{60'000};  ///< `start.timeout`
+  std::chrono::milliseconds stop_grace{5'000};      ///< `stop.grace`: after SIGTERM, before SIGKILL
+  std::chrono::milliseconds host_linger{1'000};     ///< `stop.linger`: host-scoped, after its host's last connection closed
+
+  RestartPolicy restart_policy = RestartPolicy::kOnFailure;
+  std::chrono::milliseconds restart_backoff{100};           ///< `restart.backoff`: before the first restart; doubles
+  std::chrono::milliseconds restart_backoff_max{30'000};    ///< `restart.backoff_max`
+  std::uint32_t restart_limit = 5;                          ///< `restart.limit`: failures within the window …
+  std::chrono::milliseconds restart_window{60'000};         ///< `restart.window`: … before the crash loop is broken
+
+  std::chrono::milliseconds calls_timeout{0};  ///< `calls.timeout`: 0 = none but the caller's
+  std::uint64_t calls_max_message = 256ull << 20;  ///< `calls.max_message`
+  std::uint32_t calls_queue = 1024;            ///< `calls.queue`: calls that may wait for an instance
+
+  GoPluginOptions go_plugin;
+};
+
+/// Parses the text of one manifest.  `file` is used for messages and to resolve relative commands.
+/// The message of an Error lists every mistake, one a line: "FILE:LINE:COLUMN: what; did you mean …?"
+std::expected<Manifest, Error> parse_manifest(std::string_view text,
+                                              const std::filesystem::path& file);
+
+/// Reads every `*.toml` file of `directory`, in order of name.  All or nothing: the Error lists the
+/// mistakes of all files, two files of one name and version included.  A directory that does not
+/// exist is an Error, an empty one is not.
+std::expected<std::vector<Manifest>, Error> load_manifests(const std::filesystem::path& directory);
+
+/// "500ms", "5s", "2m", "1h".  A number without a unit is an Error.
+std::expected<std::chrono::milliseconds, Error> parse_duration(std::string_view text);
+/// "512B", "64KiB", "512MiB", "2GiB".  A number without a unit is an Error.
+std::expected<std::uint64_t, Error> parse_size(std::string_view text);
+
+}  // namespace plugind::plugin

@@ -1,0 +1,74 @@
+// What the domain needs of a process.  platform/ has the real ones; unit tests have fakes.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemon/error.h"
+
+namespace plugind::plugin {
+
+enum class OutputStream { kStdout, kStderr };
+
+/// How the first process of a tree ended.  Exactly one of `code` and `signal` is set.
+struct ExitStatus {
+  std::optional<int> code;
+  std::optional<int> signal;
+  bool core_dumped = false;
+
+  bool success() const { return code == 0; }
+  /// "exit code 3", "signal 11 (SIGSEGV), core dumped".
+  std::string describe() const;
+};
+
+struct ProcessSpec {
+  std::string executable;                ///< Absolute path.
+  std::vector<std::string> arguments;    ///< Without argv[0].
+  std::vector<std::string> environment;  ///< The whole of it, "NAME=value".
+  std::string working_directory;
+  /// If not empty: a Unix socket that the daemon binds there, listens on and passes as descriptor 3
+  /// with LISTEN_FDS=1 and LISTEN_PID.
+  std::string listen_socket;
+  /// Names the tree where the platform has names for trees (a cgroup); unique in this daemon.
+  std::string tree_name;
+  /// Gets what the process writes, on the loop, in pieces as they are read.  Never called again
+  /// once the Process is destroyed.
+  std::function<void(OutputStream, std::string_view)> on_output;
+};
+
+/// One running process tree.  Destroying it kills what is left of the tree and reaps it without
+/// blocking the loop for longer than the kernel takes to end a killed process.
+class Process {
+ public:
+  virtual ~Process() = default;
+  virtual std::int64_t pid() const = 0;
+  /// Completes when the first process has ended and its output has been read to the end (bounded:
+  /// a grandchild that keeps the pipe open delays this by at most a moment).  Any number of
+  /// coroutines may wait, before or after the end.
+  virtual boost::asio::awaitable<ExitStatus> wait() = 0;
+  virtual std::optional<ExitStatus> exit_status() const = 0;
+  /// Asks every process of the tree to end (SIGTERM).
+  virtual void terminate_tree() = 0;
+  /// Ends every process of the tree, those included that left its session.
+  virtual void kill_tree() = 0;
+  /// Completes when no process of the tree is left.
+  virtual boost::asio::awaitable<void> wait_tree_gone() = 0;
+  /// The living processes of the tree.
+  virtual std::vector<std::int64_t> tree_pids() const = 0;
+};
+
+class ProcessFactory {
+ public:
+  virtual ~ProcessFactory() = default;
+  virtual std::expected<std::unique_ptr<Process>, Error> spawn(ProcessSpec spec) = 0;
+};
+
+}  // namespace plugind::plugin

@@ -1,0 +1,113 @@
+// The facade of the domain: every registered plugin, and what operators may do to them.
+// Lives on the loop; every function is called there and every callback is made there.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <chrono>
+#include <cstdint>
+#include <expected>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/error.h"
+#include "daemon/plugin/clock.h"
+#include "daemon/plugin/connection.h"
+#include "daemon/plugin/dialect.h"
+#include "daemon/plugin/event.h"
+#include "daemon/plugin/manifest.h"
+#include "daemon/plugin/output_log.h"
+#include "daemon/plugin/process.h"
+
+namespace plugind::plugin {
+
+class Plugin;
+
+struct InstanceStatus {
+  std::string id;  ///< "NAME#3"
+  InstanceState state = InstanceState::kStarting;
+  std::string cause;  ///< Why it is in that state.
+  std::chrono::system_clock::time_point since;
+  std::int64_t pid = 0;
+  std::vector<std::int64_t> tree;  ///< pids of the living processes
+  std::int64_t host_pid = 0;       ///< The host that a host-scoped instance serves; 0 otherwise.
+  std::uint64_t calls = 0;         ///< Calls forwarded to it.
+  std::uint64_t calls_in_flight = 0;
+  std::uint32_t protocol_version = 0;
+};
+
+struct PluginStatus {
+  Manifest manifest;
+  /// ready if an instance is, else the state of what is under way, else stopped, backoff or failed.
+  InstanceState state = InstanceState::kStopped;
+  std::string cause;
+  std::chrono::system_clock::time_point since;
+  std::string socket;  ///< Its plugin socket, as an address.
+  std::vector<InstanceStatus> instances;
+  std::uint64_t starts = 0;
+  std::uint64_t failures = 0;  ///< Starts that failed and instances that crashed.
+  std::string last_failure;    ///< "" if none
+  std::uint64_t calls = 0;
+};
+
+struct ReloadSummary {
+  std::vector<std::string> added, removed, changed;
+};
+
+/// What the supervisor works with; all of it outlives the supervisor.
+struct Environment {
+  boost::asio::any_io_executor loop;
+  Clock& clock;
+  ProcessFactory& processes;
+  Connector& connector;
+  std::map<DialectKind, Dialect*> dialects;
+  std::filesystem::path runtime_dir;  ///< instances/ and plugins/ are made below it.
+};
+
+class Supervisor {
+ public:
+  using StatusCallback = std::function<void(std::expected<PluginStatus, Error>)>;
+
+  explicit Supervisor(Environment environment);
+  ~Supervisor();
+  Supervisor(const Supervisor&) = delete;
+  Supervisor& operator=(const Supervisor&) = delete;
+
+  /// Replaces the set of manifests: added ones are registered (and started if start.mode is boot),
+  /// removed ones stopped, changed ones stopped and registered anew.
+  ReloadSummary apply(std::vector<Manifest> manifests);
+
+  std::vector<PluginStatus> list() const;
+  /// `name` is "NAME" or "NAME@VERSION".
+  std::expected<PluginStatus, Error> status(const std::string& name) const;
+
+  /// Completes when a shared plugin's instance is ready, or the start has failed.  A host-scoped
+  /// plugin starts one spare instance, which the next new host takes.
+  void start(const std::string& name, StatusCallback done);
+  /// Completes when every instance has stopped and nothing of their trees is left.
+  void stop(const std::string& name, StatusCallback done);
+  /// stop, forget the crash-loop count, then start if an instance was running or the plugin is shared.
+  void restart(const std::string& name, StatusCallback done);
+
+  /// Stops everything; no call starts an instance any more.
+  void shutdown(std::function<void()> done);
+
+  EventBus& events();
+  /// The log of a plugin.  Valid until the plugin is removed by apply(); hold the pointer.
+  std::expected<std::shared_ptr<OutputLog>, Error> log(const std::string& name) const;
+
+  /// For the router.  Null when there is none.
+  Plugin* find(std::string_view name_or_name_at_version) const;
+  /// The plugins whose manifest declares `service` ("package.Service").
+  std::vector<Plugin*> declaring(std::string_view service) const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace plugind::plugin
