@@ -19,8 +19,9 @@ namespace plugind::plugin {
 /// What a dialect works with while it starts one instance.  All references outlive the start.
 struct StartContext {
   const Manifest& manifest;
-  std::string instance;             ///< "NAME#3": for messages and logs.
-  std::filesystem::path directory;  ///< The instance's own, mode 0700, exists; removed by the caller.
+  std::string instance;  ///< "NAME#3": for messages and logs.
+  std::filesystem::path
+      directory;  ///< The instance's own, mode 0700, exists; removed by the caller.
   ProcessFactory& processes;
   Connector& connector;
   Clock& clock;

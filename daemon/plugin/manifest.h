@@ -26,8 +26,8 @@ std::string_view to_string(Scope scope);
 
 /// What only go-plugin's dialect needs; table `[go-plugin]` of the manifest.
 struct GoPluginOptions {
-  std::string cookie_key;                          ///< `go-plugin.cookie_key`
-  std::string cookie_value;                        ///< `go-plugin.cookie_value`
+  std::string cookie_key;                           ///< `go-plugin.cookie_key`
+  std::string cookie_value;                         ///< `go-plugin.cookie_value`
   std::vector<std::uint32_t> protocol_versions{1};  ///< `go-plugin.protocol_versions`
 };
 
@@ -37,7 +37,8 @@ struct Manifest {
   std::string name;     ///< `name`: [a-z0-9][a-z0-9._-]{0,62}
   std::string version;  ///< `version`: free text, "" if absent
   DialectKind dialect = DialectKind::kNative;
-  std::vector<std::string> command;  ///< `command`: first is absolute after parsing, or found in PATH when it has no slash
+  std::vector<std::string> command;  ///< `command`: first is absolute after parsing, or found in
+                                     ///< PATH when it has no slash
   std::map<std::string, std::string> env;
   std::vector<std::string> services;
   Scope scope = Scope::kShared;  ///< default: shared for native, host for go-plugin
@@ -45,23 +46,27 @@ struct Manifest {
   StartMode start_mode = StartMode::kOnDemand;
   std::chrono::milliseconds start_timeout{60'000};  ///< `start.timeout`
   std::chrono::milliseconds stop_grace{5'000};      ///< `stop.grace`: after SIGTERM, before SIGKILL
-  std::chrono::milliseconds host_linger{1'000};     ///< `stop.linger`: host-scoped, after its host's last connection closed
+  std::chrono::milliseconds host_linger{
+      1'000};  ///< `stop.linger`: host-scoped, after its host's last connection closed
 
   RestartPolicy restart_policy = RestartPolicy::kOnFailure;
-  std::chrono::milliseconds restart_backoff{100};           ///< `restart.backoff`: before the first restart; doubles
-  std::chrono::milliseconds restart_backoff_max{30'000};    ///< `restart.backoff_max`
-  std::uint32_t restart_limit = 5;                          ///< `restart.limit`: failures within the window …
-  std::chrono::milliseconds restart_window{60'000};         ///< `restart.window`: … before the crash loop is broken
+  std::chrono::milliseconds restart_backoff{
+      100};  ///< `restart.backoff`: before the first restart; doubles
+  std::chrono::milliseconds restart_backoff_max{30'000};  ///< `restart.backoff_max`
+  std::uint32_t restart_limit = 5;  ///< `restart.limit`: failures within the window …
+  std::chrono::milliseconds restart_window{
+      60'000};  ///< `restart.window`: … before the crash loop is broken
 
-  std::chrono::milliseconds calls_timeout{0};  ///< `calls.timeout`: 0 = none but the caller's
+  std::chrono::milliseconds calls_timeout{0};      ///< `calls.timeout`: 0 = none but the caller's
   std::uint64_t calls_max_message = 256ull << 20;  ///< `calls.max_message`
-  std::uint32_t calls_queue = 1024;            ///< `calls.queue`: calls that may wait for an instance
+  std::uint32_t calls_queue = 1024;  ///< `calls.queue`: calls that may wait for an instance
 
   GoPluginOptions go_plugin;
 };
 
 /// Parses the text of one manifest.  `file` is used for messages and to resolve relative commands.
-/// The message of an Error lists every mistake, one a line: "FILE:LINE:COLUMN: what; did you mean …?"
+/// The message of an Error lists every mistake, one a line: "FILE:LINE:COLUMN: what; did you mean
+/// …?"
 std::expected<Manifest, Error> parse_manifest(std::string_view text,
                                               const std::filesystem::path& file);
 

@@ -90,7 +90,8 @@ class Supervisor {
   void start(const std::string& name, StatusCallback done);
   /// Completes when every instance has stopped and nothing of their trees is left.
   void stop(const std::string& name, StatusCallback done);
-  /// stop, forget the crash-loop count, then start if an instance was running or the plugin is shared.
+  /// stop, forget the crash-loop count, then start if an instance was running or the plugin is
+  /// shared.
   void restart(const std::string& name, StatusCallback done);
 
   /// Stops everything; no call starts an instance any more.

@@ -37,16 +37,17 @@ enum ErrorCode : std::uint32_t {
 };
 
 struct Limits {
-  std::uint32_t stream_window = 1u << 20;        ///< Bytes a peer may send per stream unconsumed.
-  std::uint32_t connection_window = 16u << 20;   ///< The same for the whole connection.
-  std::uint32_t max_concurrent_streams = 1024;   ///< Streams the peer may open at a time.
-  std::uint32_t max_header_block = 64u << 10;    ///< Sum of name, value and 32 per field (RFC 9113 6.5.2).
-  std::uint32_t max_frame_size = 16u << 10;      ///< Largest DATA frame the peer may send.
-  std::size_t output_high_water = 512u << 10;    ///< pull() stops when this much output waits.
+  std::uint32_t stream_window = 1u << 20;       ///< Bytes a peer may send per stream unconsumed.
+  std::uint32_t connection_window = 16u << 20;  ///< The same for the whole connection.
+  std::uint32_t max_concurrent_streams = 1024;  ///< Streams the peer may open at a time.
+  std::uint32_t max_header_block =
+      64u << 10;  ///< Sum of name, value and 32 per field (RFC 9113 6.5.2).
+  std::uint32_t max_frame_size = 64u << 10;    ///< Largest DATA frame the peer may send.
+  std::size_t output_high_water = 512u << 10;  ///< pull() stops when this much output waits.
 };
 
-/// The outgoing body of one stream.  Owned by the caller, must outlive the stream (or be released
-/// by on_stream_closed).
+/// The outgoing body of one stream.  Owned by the caller; must live until on_stream_closed, also
+/// after a reset(), or until the session is destroyed.
 struct Body {
   ByteQueue bytes;
   const HeaderList* trailers = nullptr;  ///< Set by Session::finish_with_trailers.
@@ -66,8 +67,7 @@ class SessionHandler {
   virtual void on_headers(StreamId stream, void* user, Block block, HeaderList& headers,
                           bool end_stream) = 0;
   /// Body bytes, valid during the call.  Each byte must be given back by consume() at some time.
-  virtual void on_data(StreamId stream, void* user, const std::uint8_t* data,
-                       std::size_t size) = 0;
+  virtual void on_data(StreamId stream, void* user, const std::uint8_t* data, std::size_t size) = 0;
   /// The peer ended its side with a DATA frame.  (on_headers has end_stream of its own.)
   virtual void on_end_of_data(StreamId stream, void* user) = 0;
   /// `size` bytes of the stream's Body have moved to the session's output.
@@ -122,15 +122,19 @@ class Session {
   void finish(StreamId stream, Body& body);
   /// Ends the body, then sends `trailers`, which must live as long as the body.
   void finish_with_trailers(StreamId stream, Body& body, const HeaderList& trailers);
-  /// RST_STREAM.  What was submitted before and not sent yet is dropped, unless the stream's end
-  /// has been submitted: then the end goes out first.
+  /// RST_STREAM.  What was submitted before and not sent yet is dropped, an end of the stream
+  /// included.  (A server need not reset a stream whose response it has ended: once the end is on
+  /// its way, what the client still sends is refused with RST_STREAM(NO_ERROR) by itself, as
+  /// RFC 9113 section 8.1 allows.)
   void reset(StreamId stream, std::uint32_t error_code);
   /// Gives `size` received bytes of a stream, open or closed, back to the peer's windows.
   void consume(StreamId stream, std::size_t size);
 
   // -- connection ----------------------------------------------------------------------------
-  /// Graceful: announces that no new stream will be taken; those open go on.
+  /// First half of a graceful end (RFC 9113 section 6.8): asks the peer to open no new stream.
   void submit_goaway_notice();
+  /// Second half: streams that the peer opens from now on are not processed; those open go on.
+  void submit_goaway();
   /// Ends the connection after what is pending.
   void terminate(std::uint32_t error_code);
   /// Streams this side opened that are still open.
@@ -140,8 +144,6 @@ class Session {
  private:
   struct Callbacks;
   friend struct Callbacks;
-  struct Incoming;
-
   nghttp2_session* session_ = nullptr;
   SessionHandler& handler_;
   Limits limits_;
