@@ -1,0 +1,53 @@
+// Listening Unix sockets: one live daemon for a path, and no leftovers in its way.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <filesystem>
+
+#include "daemon/error.h"
+
+namespace plugind::platform {
+
+struct LocalSocketOptions {
+  std::uint32_t mode = 0600;  ///< Of the socket file.
+  int backlog = 511;
+  /// Holds PATH.lock for the life of the object, so that of two starters exactly one wins.  Without
+  /// it the caller must be the only one who may bind there (below a runtime directory that it
+  /// holds).
+  bool lock = true;
+};
+
+/// A bound, listening Unix stream socket.  Movable; the destructor closes it, removes the socket
+/// file if it is still ours, then the lock.
+class LocalSocket {
+ public:
+  /// The directory must exist.  A socket that a dead daemon left is replaced.
+  /// Errors: SocketPathTooLong (length and limit); SocketInUse (with the pid of the holder if it is
+  /// known), also when something else than a socket is at the path; System.
+  static std::expected<LocalSocket, Error> listen(const std::filesystem::path& path,
+                                                  LocalSocketOptions options = {});
+
+  LocalSocket(LocalSocket&& other) noexcept;
+  LocalSocket& operator=(LocalSocket&& other) noexcept;
+  ~LocalSocket();
+
+  const std::filesystem::path& path() const { return path_; }
+  /// Close-on-exec and non-blocking; borrowed.  -1 after release().
+  int native_handle() const { return socket_; }
+  /// Hands the descriptor over, for example to an Asio acceptor; file and lock stay with this
+  /// object.
+  int release();
+
+ private:
+  LocalSocket() = default;
+  void close();
+
+  std::filesystem::path path_;
+  int socket_ = -1;
+  int lock_ = -1;
+  std::uint64_t device_ = 0;
+  std::uint64_t inode_ = 0;
+};
+
+}  // namespace plugind::platform

@@ -1,0 +1,86 @@
+// Starting a program as the first process of a tree of its own, and following it to its end.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemon/error.h"
+#include "daemon/platform/process_tree.h"
+
+namespace plugind::platform {
+
+enum class OutputStream { kStdout, kStderr };
+
+/// How a process ended.  Exactly one of `code` and `signal` is set.
+struct ExitStatus {
+  std::optional<int> code;
+  std::optional<int> signal;
+  bool core_dumped = false;
+};
+
+struct SpawnRequest {
+  std::string executable;              ///< Absolute path.
+  std::vector<std::string> arguments;  ///< Without argv[0], which is `executable`.
+  /// The whole of it, "NAME=value".  Only LISTEN_FDS and LISTEN_PID are added (see `listen_socket`)
+  /// and, where trees are found by sweeping, PLUGIND_TREE.
+  std::vector<std::string> environment;
+  std::string working_directory;  ///< "" = the daemon's own.
+  /// If not empty: a Unix socket that is bound there (mode 0600), listens and is descriptor 3 of
+  /// the program, with LISTEN_FDS=1 and LISTEN_PID.  Whoever owns the directory removes the socket.
+  std::string listen_socket;
+  /// [A-Za-z0-9._#@-]{1,128}, unique among the living trees of this daemon.
+  std::string tree_name;
+  /// Gets what the program writes, on the loop, in pieces of at most 64 KiB.  Never called again
+  /// once the Process is destroyed.  May destroy the Process.
+  std::function<void(OutputStream, std::string_view)> on_output;
+};
+
+/// One running process tree.  Destroying it kills what is left of the tree and reaps the first
+/// process; it blocks only as long as the kernel takes to end a killed process (at most 2 seconds,
+/// after which the reaping goes on in the background).
+class Process {
+ public:
+  virtual ~Process() = default;
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+
+  virtual std::int64_t pid() const = 0;
+  /// Completes when the first process has ended and its output was read to the end, or, where
+  /// another process keeps the pipe open, 200 ms after the end.  Any number may wait, before or
+  /// after the end.  Cancelled: throws boost::system::system_error(operation_aborted), as
+  /// awaitables do.  The Process may be destroyed while somebody waits: the wait completes with how
+  /// it ended.
+  virtual boost::asio::awaitable<ExitStatus> wait() = 0;
+  /// Set as soon as the end of the first process is known.
+  virtual std::optional<ExitStatus> exit_status() const = 0;
+  /// Asks every process of the tree to end (SIGTERM).
+  virtual void terminate_tree() = 0;
+  /// Ends every process of the tree, those included that left its session.
+  virtual void kill_tree() = 0;
+  /// Completes when no process of the tree is left.  Cancellation and destruction as for wait().
+  virtual boost::asio::awaitable<void> wait_tree_gone() = 0;
+  /// The living processes of the tree, in ascending order.
+  virtual std::vector<std::int64_t> tree_pids() const = 0;
+
+ protected:
+  Process() = default;
+};
+
+/// Starts a program.  It gets: /dev/null as stdin, pipes as stdout and stderr, the listening socket
+/// if asked for and no other descriptor; default signal dispositions and an empty mask; a session
+/// of its own; the daemon's limits and umask.  It is killed when the daemon dies.  `trees` outlives
+/// the Process.
+///
+/// Errors, each telling what to do: ExecutableMissing; ExecutableUnusable (permission,
+/// architecture, format, missing interpreter or loader); SocketPathTooLong; SpawnFailed for
+/// whatever else the system refuses.  After an Error nothing is left of the attempt.
+std::expected<std::unique_ptr<Process>, Error> spawn(ProcessTrees& trees, SpawnRequest request);
+
+}  // namespace plugind::platform

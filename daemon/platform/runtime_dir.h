@@ -1,0 +1,44 @@
+// The runtime directory: sockets and the instances' temporary files.
+#pragma once
+
+#include <expected>
+#include <filesystem>
+#include <string>
+#include <utility>
+
+#include "daemon/error.h"
+
+namespace plugind::platform {
+
+/// The address of the front socket if none is given: $PLUGIND_SOCKET as it stands, else
+/// "unix:$XDG_RUNTIME_DIR/plugind/plugind.sock", else "unix:/run/plugind/plugind.sock".
+std::string default_socket_address();
+
+/// The runtime directory: the directory of the front socket.
+class RuntimeDir {
+ public:
+  /// Makes `path` (mode 0700, missing parents included) with its subdirectories, or checks that
+  /// it is safe: a directory that belongs to us and that nobody else may write to.  What a dead
+  /// daemon left below instances/ and plugins/ is removed.  The caller holds the front socket's
+  /// lock (local_socket.h) or is otherwise the only daemon there. Error: RuntimeDirUnsafe, telling
+  /// the chown or chmod to run; System.
+  static std::expected<RuntimeDir, Error> open(const std::filesystem::path& path);
+
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path plugins() const { return path_ / "plugins"; }
+  std::filesystem::path instances() const { return path_ / "instances"; }
+
+ private:
+  explicit RuntimeDir(std::filesystem::path path) : path_(std::move(path)) {}
+  std::filesystem::path path_;
+};
+
+/// Makes or verifies one private directory: mode 0700, ours, not a symlink.  Errors as for
+/// RuntimeDir::open.
+std::expected<void, Error> make_private_dir(const std::filesystem::path& path);
+
+/// Removes a file or a directory with all it holds.  Follows no symlink, crosses no mount.
+/// Nothing there is no Error.
+std::expected<void, Error> remove_tree(const std::filesystem::path& path);
+
+}  // namespace plugind::platform
