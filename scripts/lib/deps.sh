@@ -1,0 +1,69 @@
+# What a fresh Debian 12 needs.  install_dependencies does nothing when all of it is there.
+# Needs common.sh and toolchains.sh.
+
+# One place for every package of Debian's that plugind's build, tests and demonstration use.
+DEBIAN_PACKAGES=(
+  # build
+  ca-certificates git g++ make meson ninja-build pkg-config ccache python3 python3-venv
+  libboost1.81-dev libboost-filesystem1.81-dev libnghttp2-dev
+  libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
+  libspdlog-dev libcli11-dev libtomlplusplus-dev
+  # tests
+  libgtest-dev libgmock-dev libbenchmark-dev
+  clang clang-format libclang-rt-14-dev lld strace
+)
+
+_package_missing() {
+  [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) != installed ]]
+}
+
+# Packages for the sample hosts: only where the machine has nothing good enough, because a newer
+# Node.js or PHP from elsewhere conflicts with Debian's packages.
+_host_packages_missing() {
+  if ! have_node; then
+    command -v node >/dev/null || echo nodejs npm
+  elif ! command -v npm >/dev/null; then
+    # Debian's npm fits Debian's Node.js only.
+    _package_missing nodejs || echo npm
+  fi
+  if ! have_php; then
+    command -v php >/dev/null || echo php-cli
+  fi
+}
+
+install_dependencies() {
+  if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+    command -v meson >/dev/null && command -v ninja >/dev/null && return 0
+    die "this is no Debian, so install by hand what these packages of Debian 12 hold:
+  ${DEBIAN_PACKAGES[*]} php-cli nodejs npm"
+  fi
+  local missing=() package
+  for package in "${DEBIAN_PACKAGES[@]}"; do
+    if _package_missing "$package"; then missing+=("$package"); fi
+  done
+  # shellcheck disable=SC2207
+  missing+=($(_host_packages_missing))
+  ((${#missing[@]})) || return 0
+
+  local root=()
+  if ((EUID != 0)); then
+    command -v sudo >/dev/null ||
+      die "these packages are missing and there is no sudo to install them; as root run
+  apt-get install ${missing[*]}"
+    root=(sudo)
+  fi
+  step "installing ${missing[*]}"
+  local log
+  log=$(mktemp)
+  # --no-remove: rather fail than take away what somebody installed from elsewhere.
+  if ! {
+    "${root[@]}" apt-get -q -o DPkg::Lock::Timeout=300 update &&
+      "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 \
+        install --no-install-recommends --no-remove "${missing[@]}"
+  } </dev/null >"$log" 2>&1; then
+    tail -n 30 "$log" >&2
+    rm -f "$log"
+    die "apt-get could not install ${missing[*]} (see above); plugind is built on Debian 12"
+  fi
+  rm -f "$log"
+}

@@ -1,0 +1,72 @@
+# How a suite tells its results; sourced by run_suite.sh.  One line a result goes to
+# $PLUGIND_RESULTS: passed|failed|skipped|missing, a tab, the name, a tab, the reason.
+
+_report() { printf '%s\t%s\t%s\n' "$1" "$2" "${3:-}" >>"$PLUGIND_RESULTS"; }
+
+passed() { _report passed "$1"; }
+failed() { _report failed "$1" "${2:-}"; }
+# Not run, for a reason that is nobody's fault: the kernel has no cgroup v2, for example.
+skipped() { _report skipped "$1" "$2"; }
+
+# Leaves the suite: there is nothing to run yet.
+not_run() {
+  _report skipped "$PLUGIND_SUITE" "$1"
+  exit 0
+}
+
+# Leaves the suite when a language is missing; with --strict that is a failure.
+require() {
+  local language
+  for language; do
+    if ! have_toolchain "$language"; then
+      _report missing "$PLUGIND_SUITE" "$(install_hint "$language")"
+      exit 0
+    fi
+  done
+}
+
+# Leaves the suite when a file or folder that it tests is not in the tree.
+require_path() {
+  local path
+  for path; do
+    [[ -e $PLUGIND_ROOT/$path ]] || not_run "$path is not in the tree"
+  done
+}
+
+# check NAME COMMAND...: one result, by the command's exit code.
+check() {
+  local name=$1
+  shift
+  if "$@"; then passed "$name"; else failed "$name" "exit code $?"; fi
+}
+
+# count FORMAT FILE...: results out of a report; count_results.py lists the formats.
+count() { python3 "$PLUGIND_ROOT/scripts/lib/count_results.py" "$@" >>"$PLUGIND_RESULTS"; }
+
+# Runs the tests of a build directory that belong to the given meson suites.
+meson_suite() {
+  local build=$1 suite arguments=() code=0
+  shift
+  for suite; do arguments+=(--suite "$suite"); done
+  # Old reports must not be counted for a test that dies before it writes its own.
+  find "$build" -maxdepth 1 -name '*.xml' -delete
+  rm -rf "$build/meson-logs/testlog.json" "$build/meson-logs/testlog.junit.xml"
+  meson test -C "$build" --no-rebuild --print-errorlogs \
+    --timeout-multiplier "${MESON_TIMEOUT_MULTIPLIER:-1}" "${arguments[@]}" || code=$?
+  [[ -s $build/meson-logs/testlog.json ]] || {
+    ((code == 0)) && not_run "no test in $build belongs to $*"
+    return "$code"
+  }
+  count meson "$build"
+  return "$code"
+}
+
+# go_test DIRECTORY ARGUMENTS...: go test of packages in DIRECTORY's module, counted one by one.
+go_test() {
+  local directory=$1 log code=0
+  shift
+  log=$PLUGIND_LOGS/$PLUGIND_SUITE-$(basename "$directory").jsonl
+  (cd "$directory" && go test -json "$@") >"$log" || code=$?
+  count go "$log"
+  return "$code"
+}

@@ -1,0 +1,62 @@
+# Which languages this machine can build and run, and what to install where it cannot.
+# Needs common.sh.
+
+# A minimum stands in the project's own files, so that it is written once.
+_go_minimum() {
+  cat "$PLUGIND_ROOT"/client-lib/go/go.mod 2>/dev/null | sed -n 's/^go \([0-9.]*\).*/\1/p' |
+    grep . || echo 1.24
+}
+_rust_minimum() {
+  sed -n 's/^rust-version *= *"\([0-9.]*\)".*/\1/p' \
+    "$PLUGIND_ROOT"/plugins/text-rust/Cargo.toml 2>/dev/null | grep . || echo 1.80
+}
+GO_MINIMUM=$(_go_minimum)
+RUST_MINIMUM=$(_rust_minimum)
+NODE_MINIMUM=18.0
+PHP_MINIMUM=8.1
+PYTHON_MINIMUM=3.9
+
+# _have COMMAND MINIMUM VERSION-COMMAND...
+_have() {
+  local command=$1 minimum=$2 version
+  shift 2
+  command -v "$command" >/dev/null || return 1
+  version=$("$@" 2>/dev/null | first_version)
+  [[ -n $version ]] && version_at_least "$version" "$minimum"
+}
+
+have_go() { _have go "$GO_MINIMUM" env GOTOOLCHAIN=local go version; }
+have_rust() { _have cargo "$RUST_MINIMUM" cargo --version; }
+have_node() { _have node "$NODE_MINIMUM" node --version; }
+have_npm() { have_node && command -v npm >/dev/null; }
+have_php() { _have php "$PHP_MINIMUM" php --version && php -m 2>/dev/null | grep -qx FFI; }
+have_python() { _have python3 "$PYTHON_MINIMUM" python3 --version && python3 -c 'import venv, ensurepip' 2>/dev/null; }
+
+# What to say where one is missing: install_hint go|rust|node|php|python
+install_hint() {
+  case $1 in
+    go) echo "install Go $GO_MINIMUM or newer: https://go.dev/dl/" ;;
+    rust) echo "install Rust $RUST_MINIMUM or newer: https://rustup.rs" ;;
+    node) echo "install Node.js $NODE_MINIMUM or newer with npm: apt-get install nodejs npm" ;;
+    php) echo "install PHP $PHP_MINIMUM or newer with FFI: apt-get install php-cli" ;;
+    python) echo "install Python $PYTHON_MINIMUM or newer with venv: apt-get install python3-venv" ;;
+  esac
+}
+
+have_toolchain() {
+  case $1 in
+    go) have_go ;;
+    rust) have_rust ;;
+    node) have_npm ;;
+    php) have_php ;;
+    python) have_python ;;
+    *) die "no toolchain is called $1" ;;
+  esac
+}
+
+have_all_toolchains() {
+  local language
+  for language in go rust node php python; do
+    have_toolchain "$language" || return 1
+  done
+}
