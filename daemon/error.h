@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace plugind {
 
@@ -85,8 +86,10 @@ struct Error {
   Reason reason;
   /// A sentence for people: what failed, which one, and what to do about it.
   std::string message;
+  /// Facts for programs: google.rpc.ErrorInfo.metadata, for example {"exit_code", "3"}.
+  std::vector<std::pair<std::string, std::string>> details = {};
 };
 
-inline Error make_error(Reason reason, std::string message) { return {reason, std::move(message)}; }
+inline Error make_error(Reason reason, std::string message) { return {reason, std::move(message), {}}; }
 
 }  // namespace plugind

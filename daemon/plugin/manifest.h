@@ -29,6 +29,8 @@ struct GoPluginOptions {
   std::string cookie_key;                           ///< `go-plugin.cookie_key`
   std::string cookie_value;                         ///< `go-plugin.cookie_value`
   std::vector<std::uint32_t> protocol_versions{1};  ///< `go-plugin.protocol_versions`
+
+  bool operator==(const GoPluginOptions&) const = default;
 };
 
 struct Manifest {
@@ -53,7 +55,7 @@ struct Manifest {
   std::chrono::milliseconds restart_backoff{
       100};  ///< `restart.backoff`: before the first restart; doubles
   std::chrono::milliseconds restart_backoff_max{30'000};  ///< `restart.backoff_max`
-  std::uint32_t restart_limit = 5;  ///< `restart.limit`: failures within the window …
+  std::uint32_t restart_limit = 5;  ///< `restart.limit`: failures within the window (0: no limit) …
   std::chrono::milliseconds restart_window{
       60'000};  ///< `restart.window`: … before the crash loop is broken
 
@@ -62,6 +64,8 @@ struct Manifest {
   std::uint32_t calls_queue = 1024;  ///< `calls.queue`: calls that may wait for an instance
 
   GoPluginOptions go_plugin;
+
+  bool operator==(const Manifest&) const = default;
 };
 
 /// Parses the text of one manifest.  `file` is used for messages and to resolve relative commands.

@@ -52,7 +52,7 @@ void OutputLog::add_line(const std::string& instance, OutputStream stream, std::
   }
   // A follower may end its own subscription while it is called.
   for (auto it = followers_->begin(); it != followers_->end();) {
-    auto& follower = *it++;
+    const Follower follower = *it++;
     follower(lines_.back());
   }
 }

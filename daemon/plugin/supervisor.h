@@ -101,6 +101,13 @@ class Supervisor {
   /// The log of a plugin.  Valid until the plugin is removed by apply(); hold the pointer.
   std::expected<std::shared_ptr<OutputLog>, Error> log(const std::string& name) const;
 
+  /// A sentence that names the plugins there are.
+  Error not_found(const std::string& name) const;
+  /// The last connection of a host has closed.
+  void host_gone(std::uint64_t host);
+  /// It has connected again.
+  void host_back(std::uint64_t host);
+
   /// For the router.  Null when there is none.
   Plugin* find(std::string_view name_or_name_at_version) const;
   /// The plugins whose manifest declares `service` ("package.Service").

@@ -1,0 +1,259 @@
+#include "daemon/plugin/instance.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <system_error>
+#include <utility>
+
+namespace plugind::plugin {
+
+namespace asio = boost::asio;
+using namespace asio::experimental::awaitable_operators;
+using std::chrono::milliseconds;
+
+namespace {
+
+// A process that dies closes its connection first and is seen to be dead a moment later.  So long a
+// closed connection waits for that explanation before the plugin is said to have closed it alive.
+constexpr milliseconds kDeathGrace{50};
+constexpr milliseconds kReconnectBound{1'000};
+constexpr milliseconds kShutdownRequestBound{2'000};
+// How much of the plugin's stderr goes into a caller's status.
+constexpr std::size_t kStderrLines = 5;
+constexpr std::size_t kStderrBytes = 1'024;
+
+}  // namespace
+
+Instance::Instance(const Environment& environment, Owner& owner,
+                   std::shared_ptr<const Manifest> manifest, std::shared_ptr<OutputLog> log,
+                   std::string id, std::filesystem::path directory)
+    : environment_(environment),
+      owner_(owner),
+      manifest_(std::move(manifest)),
+      log_(std::move(log)),
+      id_(std::move(id)),
+      directory_(std::move(directory)),
+      dialect_(*environment.dialects.at(manifest_->dialect)),
+      since_(environment.clock.wall_now()),
+      stop_event_(environment.loop, asio::steady_timer::time_point::max()) {}
+
+void Instance::launch() {
+  set_state(InstanceState::kStarting, "asked to start");
+  asio::co_spawn(
+      environment_.loop, [self = shared_from_this()] { return self->run(); }, asio::detached);
+}
+
+void Instance::stop(std::string cause) {
+  if (stop_requested_) return;
+  stop_requested_ = true;
+  stop_cause_ = std::move(cause);
+  stop_event_.cancel();
+}
+
+void Instance::assign_host(HostId host, std::int64_t host_pid) {
+  host_ = host;
+  host_pid_ = host_pid;
+}
+
+void Instance::explain_loss(std::function<void(const Error&)> tell) {
+  if (ended_) {
+    tell(*ended_);
+  } else {
+    losses_.push_back(std::move(tell));
+  }
+}
+
+void Instance::tell_losses(const Error& error) {
+  for (auto& tell : std::exchange(losses_, {})) tell(error);
+}
+
+void Instance::set_state(InstanceState state, std::string cause) {
+  state_ = state;
+  cause_ = std::move(cause);
+  since_ = environment_.clock.wall_now();
+  owner_.on_state(*this);
+}
+
+asio::awaitable<void> Instance::wait_stop_requested() {
+  while (!stop_requested_) {
+    boost::system::error_code ignored;
+    co_await stop_event_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    // Either stop() cancelled the timer, or whoever awaits this gave up.
+    if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none)
+      co_return;
+  }
+}
+
+asio::awaitable<void> Instance::run() {
+  std::optional<Error> failure;
+  if (auto started = co_await start(); started) {
+    failure = co_await serve();
+  } else if (!stop_requested_) {
+    failure = std::move(started.error());
+  }
+  if (!ended_) {
+    ended_ = failure ? *failure
+                     : Error{Reason::kPluginStopped,
+                             "plugin '" + manifest_->name + "' was stopped: " + stop_cause_ +
+                                 ". Call again, or start it with `pluginctl start " +
+                                 manifest_->name + "`.",
+                             {{"plugin", manifest_->name}}};
+  }
+  // The calls on the connection fail as it goes, and ask why: the answer is there by now.
+  started_.connection.reset();
+  started_.process.reset();
+  tell_losses(*ended_);
+  log_->finish(id_, environment_.clock.wall_now());
+  std::error_code ignored;
+  std::filesystem::remove_all(directory_, ignored);
+  set_state(failure ? InstanceState::kFailed : InstanceState::kStopped,
+            failure ? failure->message : stop_cause_);
+  owner_.on_ended(*this, failure);
+}
+
+asio::awaitable<std::expected<void, Error>> Instance::start() {
+  std::error_code ec;
+  std::filesystem::create_directories(directory_, ec);
+  if (!ec) {
+    std::filesystem::permissions(directory_, std::filesystem::perms::owner_all, ec);
+  }
+  if (ec) {
+    co_return std::unexpected(
+        make_error(Reason::kSystem, "cannot create the instance directory " + directory_.string() +
+                                        ": " + ec.message() + ". Check the runtime directory."));
+  }
+  StartContext context{
+      *manifest_,         id_,  directory_, environment_.processes, environment_.connector,
+      environment_.clock, *log_};
+  auto outcome = co_await (dialect_.start(context) || wait_stop_requested());
+  if (outcome.index() == 1) {
+    co_return std::unexpected(make_error(Reason::kPluginStopped, stop_cause_));
+  }
+  auto& started = std::get<0>(outcome);
+  if (!started) {
+    Error error = std::move(started.error());
+    error.message = "plugin '" + manifest_->name + "' cannot start: " + error.message;
+    error.details.emplace_back("plugin", manifest_->name);
+    co_return std::unexpected(std::move(error));
+  }
+  started_ = std::move(*started);
+  ready_at_ = environment_.clock.now();
+  set_state(InstanceState::kReady, "greeted");
+  co_return std::expected<void, Error>{};
+}
+
+asio::awaitable<Instance::Wake> Instance::wait_for_news() {
+  auto news = co_await (started_.process->wait() || started_.connection->wait_closed() ||
+                        wait_stop_requested());
+  switch (news.index()) {
+    case 0:
+      co_return Wake::kProcessEnded;
+    case 1:
+      co_return Wake::kConnectionClosed;
+    default:
+      co_return Wake::kStopRequested;
+  }
+}
+
+/// Until the instance ends.  Returns why, unless it was asked to.
+asio::awaitable<std::optional<Error>> Instance::serve() {
+  while (true) {
+    Wake news = co_await wait_for_news();
+    if (news == Wake::kConnectionClosed) {
+      auto seen = co_await (started_.process->wait() || environment_.clock.sleep(kDeathGrace));
+      if (seen.index() == 0) news = Wake::kProcessEnded;
+    }
+    if (stop_requested_) {
+      co_await stop_sequence();
+      co_return std::nullopt;
+    }
+    if (news == Wake::kProcessEnded) {
+      const ExitStatus status = *started_.process->exit_status();
+      ended_ = crash_error(status);
+      // What the first process leaves behind belongs to the tree, too.
+      started_.process->kill_tree();
+      tell_losses(*ended_);
+      co_await started_.process->wait_tree_gone();
+      if (status.success()) {
+        stop_cause_ = "it ended by itself with exit code 0";
+        co_return std::nullopt;
+      }
+      co_return ended_;
+    }
+    const Error closed{Reason::kPluginProtocolError,
+                       "plugin '" + manifest_->name + "' (pid " +
+                           std::to_string(started_.process->pid()) +
+                           ") closed its connection during the call but still runs; see `pluginctl "
+                           "logs " +
+                           manifest_->name + "`.",
+                       {{"plugin", manifest_->name}}};
+    tell_losses(closed);
+    if (!co_await reconnect()) {
+      started_.process->kill_tree();
+      co_await started_.process->wait_tree_gone();
+      ended_ = Error{Reason::kPluginProtocolError,
+                     "plugin '" + manifest_->name +
+                         "' closed its connection and takes no new one; it was killed.",
+                     {{"plugin", manifest_->name}}};
+      co_return ended_;
+    }
+  }
+}
+
+asio::awaitable<bool> Instance::reconnect() {
+  set_state(InstanceState::kStarting, "its connection was lost; connecting again");
+  started_.connection.reset();
+  auto connection = co_await environment_.connector.connect(started_.endpoint, kReconnectBound);
+  if (!connection) co_return false;
+  started_.connection = std::move(*connection);
+  set_state(InstanceState::kReady, "connected again");
+  co_return true;
+}
+
+asio::awaitable<void> Instance::stop_sequence() {
+  set_state(InstanceState::kStopping, stop_cause_);
+  Process& process = *started_.process;
+  if (!process.exit_status()) {
+    co_await dialect_.request_shutdown(started_, environment_.clock, kShutdownRequestBound);
+    process.terminate_tree();
+    co_await (process.wait_tree_gone() || environment_.clock.sleep(manifest_->stop_grace));
+  }
+  process.kill_tree();
+  co_await process.wait_tree_gone();
+}
+
+Error Instance::crash_error(const ExitStatus& status) const {
+  const auto ran = std::chrono::duration_cast<milliseconds>(environment_.clock.now() - ready_at_);
+  Error error{Reason::kPluginCrashed,
+              "plugin '" + manifest_->name + "' (pid " + std::to_string(started_.process->pid()) +
+                  ") ended with " + status.describe() + " after " + std::to_string(ran.count()) +
+                  " ms",
+              {{"plugin", manifest_->name}}};
+  if (status.code) error.details.emplace_back("exit_code", std::to_string(*status.code));
+  if (status.signal) error.details.emplace_back("signal", std::to_string(*status.signal));
+  const std::string tail = log_->last_stderr(id_, kStderrLines, kStderrBytes);
+  error.message += tail.empty() ? "; it wrote nothing to stderr" : "; its last stderr:\n" + tail;
+  return error;
+}
+
+InstanceStatus Instance::status() const {
+  InstanceStatus s;
+  s.id = id_;
+  s.state = state_;
+  s.cause = cause_;
+  s.since = since_;
+  if (started_.process) {
+    s.pid = started_.process->pid();
+    s.tree = started_.process->tree_pids();
+  }
+  s.host_pid = host_pid_;
+  s.calls = calls_;
+  s.calls_in_flight = calls_in_flight_;
+  s.protocol_version = started_.protocol_version;
+  return s;
+}
+
+}  // namespace plugind::plugin

@@ -1,0 +1,328 @@
+#include "daemon/plugin/plugin.h"
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <utility>
+
+namespace plugind::plugin {
+
+namespace asio = boost::asio;
+
+Plugin::Plugin(const Environment& environment, EventBus& events, InstanceNumbers& numbers,
+               Manifest manifest)
+    : environment_(environment),
+      events_(events),
+      numbers_(numbers),
+      manifest_(std::make_shared<const Manifest>(std::move(manifest))),
+      log_(std::make_shared<OutputLog>()),
+      rest_since_(environment.clock.wall_now()) {}
+
+Plugin::~Plugin() = default;
+
+std::filesystem::path Plugin::socket_path() const {
+  return environment_.runtime_dir / "plugins" / (manifest_->name + ".sock");
+}
+
+Instance* Plugin::ready_instance(HostId host) {
+  const auto it = slots_.find(slot_key(host));
+  if (it == slots_.end() || it->second.instance == nullptr) return nullptr;
+  return it->second.instance->ready() ? it->second.instance.get() : nullptr;
+}
+
+std::optional<Error> Plugin::refusal(const Slot& slot) const {
+  const auto with_plugin = [&](Reason reason, std::string message) {
+    return Error{reason, std::move(message), {{"plugin", name()}}};
+  };
+  if (held_) return with_plugin(Reason::kPluginStopped, held_cause_);
+  if (slot.crash_loop) return slot.crash_loop;
+  if (manifest_->start_mode == StartMode::kManual && slot.instance == nullptr && !spare_) {
+    return with_plugin(Reason::kStartModeManual, "plugin '" + name() +
+                                                     "' has start.mode = \"manual\" and is not "
+                                                     "running. Start it with `pluginctl start " +
+                                                     name() + "`.");
+  }
+  if (slot.waiters.size() >= manifest_->calls_queue) {
+    return with_plugin(Reason::kQueueFull,
+                       std::to_string(slot.waiters.size()) + " calls wait for plugin '" + name() +
+                           "' already (calls.queue). Call less at once, or raise the bound.");
+  }
+  return std::nullopt;
+}
+
+Plugin::WaitTicket Plugin::wait_instance(HostId host, std::int64_t host_pid,
+                                         InstanceCallback callback) {
+  const HostId key = slot_key(host);
+  Slot& slot = slots_[key];
+  if (key != 0) slot.host_pid = host_pid;
+  auto ticket = std::make_shared<int>(0);
+  // A wait that was given up no longer counts towards the bound.
+  std::erase_if(slot.waiters, [](const Waiter& w) { return w.ticket.expired(); });
+  if (auto error = refusal(slot)) {
+    asio::post(environment_.loop, [weak = std::weak_ptr<void>(ticket), error = std::move(*error),
+                                   callback = std::move(callback)]() mutable {
+      if (!weak.expired()) callback(std::unexpected(std::move(error)));
+    });
+    return ticket;
+  }
+  slot.waiters.push_back({ticket, std::move(callback)});
+  ensure_instance(key, slot);
+  return ticket;
+}
+
+void Plugin::ensure_instance(HostId key, Slot& slot) {
+  if (slot.instance != nullptr || slot.start_scheduled) return;
+  if (key != 0 && spare_ != nullptr) {
+    slot.instance = std::exchange(spare_, nullptr);
+    slot.instance->assign_host(key, slot.host_pid);
+    if (slot.instance->ready()) {
+      // Not from inside wait_instance().
+      asio::post(environment_.loop, [self = shared_from_this(), key] {
+        const auto it = self->slots_.find(key);
+        if (it != self->slots_.end() && it->second.instance && it->second.instance->ready()) {
+          self->answer_waiters(it->second, it->second.instance);
+        }
+      });
+    }
+    return;
+  }
+  const Clock::Duration delay = slot.failures.delay(environment_.clock.now(), *manifest_);
+  if (delay <= Clock::Duration::zero()) {
+    start_instance(key, slot);
+    return;
+  }
+  slot.start_scheduled = true;
+  rest_state_ = InstanceState::kBackoff;
+  rest_since_ = environment_.clock.wall_now();
+  rest_cause_ =
+      "starts again in " +
+      std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(delay).count()) +
+      " ms; " + last_failure_;
+  asio::co_spawn(environment_.loop, start_after_backoff(key, ++slot.generation, delay),
+                 asio::detached);
+}
+
+asio::awaitable<void> Plugin::start_after_backoff(HostId key, std::uint64_t generation,
+                                                  Clock::Duration delay) {
+  const auto self = shared_from_this();
+  co_await environment_.clock.sleep(delay);
+  const auto it = slots_.find(key);
+  if (it == slots_.end() || it->second.generation != generation) co_return;
+  it->second.start_scheduled = false;
+  if (!held_ && it->second.instance == nullptr) start_instance(key, it->second);
+}
+
+std::shared_ptr<Instance> Plugin::make_instance() {
+  ++starts_;
+  const std::string id = name() + "#" + std::to_string(++instance_count_);
+  // Socket paths are short of room, so the directory's name is a number.
+  auto instance = std::make_shared<Instance>(
+      environment_, static_cast<Instance::Owner&>(*this), manifest_, log_, id,
+      environment_.runtime_dir / "instances" / std::to_string(numbers_.next()));
+  instances_.push_back(instance);
+  return instance;
+}
+
+void Plugin::start_instance(HostId key, Slot& slot) {
+  slot.instance = make_instance();
+  slot.instance->assign_host(key, slot.host_pid);
+  slot.instance->launch();
+}
+
+void Plugin::answer_waiters(Slot& slot,
+                            const std::expected<std::shared_ptr<Instance>, Error>& outcome) {
+  for (Waiter& waiter : std::exchange(slot.waiters, {})) {
+    if (!waiter.ticket.expired()) waiter.callback(outcome);
+  }
+}
+
+void Plugin::on_state(Instance& instance) {
+  Event event;
+  event.time = environment_.clock.wall_now();
+  event.plugin = name();
+  event.instance = instance.id();
+  const InstanceStatus status = instance.status();
+  event.state = status.state;
+  event.cause = status.cause;
+  events_.publish(std::move(event));
+
+  if (!instance.ready()) return;
+  const auto shared = instance.shared_from_this();
+  if (shared == spare_ || slot_key(instance.host()) == 0) {
+    for (auto& done : std::exchange(start_waiters_, {})) done({});
+  }
+  const auto it = slots_.find(instance.host());
+  if (it != slots_.end() && it->second.instance == shared) answer_waiters(it->second, shared);
+}
+
+void Plugin::record_failure(Slot& slot, const Error& failure) {
+  const Clock::TimePoint now = environment_.clock.now();
+  slot.failures.record(now, *manifest_);
+  if (!slot.failures.limit_reached(now, *manifest_)) return;
+  slot.crash_loop =
+      Error{Reason::kCrashLoop,
+            "plugin '" + name() + "' failed " + std::to_string(slot.failures.count()) +
+                " times within " + std::to_string(manifest_->restart_window.count()) +
+                " ms and is not started again by itself. Mend it, then `pluginctl restart " +
+                name() + "`. Last failure: " + failure.message,
+            {{"plugin", name()}}};
+}
+
+void Plugin::on_ended(Instance& instance, const std::optional<Error>& failure) {
+  const auto self = shared_from_this();  // A callback below may remove this plugin.
+  const auto shared = instance.shared_from_this();
+  std::erase(instances_, shared);
+  if (failure) {
+    ++failures_;
+    last_failure_ = failure->message;
+  }
+  rest_state_ = failure ? InstanceState::kFailed : InstanceState::kStopped;
+  rest_cause_ = instance.status().cause;
+  rest_since_ = environment_.clock.wall_now();
+
+  if (spare_ == shared) {
+    spare_.reset();
+    if (failure) {
+      for (auto& done : std::exchange(start_waiters_, {})) done(std::unexpected(*failure));
+    }
+  }
+  const HostId key = instance.host();
+  const auto it = slots_.find(key);
+  if (it != slots_.end() && it->second.instance == shared) {
+    Slot& slot = it->second;
+    slot.instance.reset();
+    if (failure) {
+      record_failure(slot, *failure);
+      answer_waiters(slot, std::unexpected(slot.crash_loop ? *slot.crash_loop : *failure));
+      if (key == 0) {
+        for (auto& done : std::exchange(start_waiters_, {})) done(std::unexpected(*failure));
+      }
+    } else if (held_) {
+      answer_waiters(
+          slot, std::unexpected(Error{Reason::kPluginStopped, held_cause_, {{"plugin", name()}}}));
+    }
+    const bool was_ready = !failure || failure->reason == Reason::kPluginCrashed ||
+                           failure->reason == Reason::kPluginProtocolError;
+    // A call that came while the old instance was ending gets the next one; a start that failed is
+    // not repeated before somebody asks, unless the plugin is to run from boot.
+    const bool wanted =
+        !slot.waiters.empty() || (restarts_by_itself(*manifest_, failure.has_value()) &&
+                                  (was_ready || manifest_->start_mode == StartMode::kBoot));
+    if (wanted && !held_ && !slot.crash_loop) ensure_instance(key, slot);
+  }
+  check_stopped();
+}
+
+void Plugin::host_gone(HostId host) {
+  const HostId key = slot_key(host);
+  if (key == 0) return;
+  const auto it = slots_.find(key);
+  if (it == slots_.end()) return;
+  asio::co_spawn(environment_.loop, stop_after_linger(key, ++it->second.absence), asio::detached);
+}
+
+void Plugin::host_back(HostId host) {
+  const auto it = slots_.find(slot_key(host));
+  if (it != slots_.end()) ++it->second.absence;
+}
+
+asio::awaitable<void> Plugin::stop_after_linger(HostId key, std::uint64_t absence) {
+  const auto self = shared_from_this();
+  co_await environment_.clock.sleep(manifest_->host_linger);
+  const auto it = slots_.find(key);
+  if (it == slots_.end() || it->second.absence != absence) co_return;
+  const auto instance = it->second.instance;
+  slots_.erase(it);
+  if (instance) instance->stop("its host has gone");
+}
+
+void Plugin::start(std::function<void(std::expected<void, Error>)> done) {
+  held_ = false;
+  clear_failures();
+  start_waiters_.push_back(std::move(done));
+  if (manifest_->scope == Scope::kHost) {
+    if (spare_ == nullptr) {
+      spare_ = make_instance();
+      spare_->launch();
+    } else if (spare_->ready()) {
+      for (auto& waiter : std::exchange(start_waiters_, {})) waiter({});
+    }
+    return;
+  }
+  Slot& slot = slots_[0];
+  if (slot.instance != nullptr && slot.instance->ready()) {
+    for (auto& waiter : std::exchange(start_waiters_, {})) waiter({});
+    return;
+  }
+  ensure_instance(0, slot);
+}
+
+void Plugin::stop(std::string cause, bool hold, std::function<void()> done) {
+  if (hold) {
+    held_ = true;
+    held_cause_ = "plugin '" + name() + "' is stopped: " + cause +
+                  ". Start it with `pluginctl start " + name() + "`.";
+  }
+  for (auto& [key, slot] : slots_) {
+    ++slot.generation;
+    slot.start_scheduled = false;
+    if (hold && slot.instance == nullptr) {
+      answer_waiters(
+          slot, std::unexpected(Error{Reason::kPluginStopped, held_cause_, {{"plugin", name()}}}));
+    }
+  }
+  for (auto& waiter : std::exchange(start_waiters_, {})) {
+    waiter(std::unexpected(Error{Reason::kPluginStopped, cause, {{"plugin", name()}}}));
+  }
+  rest_state_ = InstanceState::kStopped;
+  rest_cause_ = cause;
+  rest_since_ = environment_.clock.wall_now();
+  stop_waiters_.push_back(std::move(done));
+  // stop() on an instance never calls back at once, so the list holds still.
+  for (const auto& instance : instances_) instance->stop(cause);
+  check_stopped();
+}
+
+void Plugin::check_stopped() {
+  if (!instances_.empty()) return;
+  for (auto& done : std::exchange(stop_waiters_, {})) done();
+}
+
+void Plugin::clear_failures() {
+  for (auto& [key, slot] : slots_) {
+    slot.failures.clear();
+    slot.crash_loop.reset();
+  }
+}
+
+bool Plugin::has_instances() const { return !instances_.empty(); }
+
+PluginStatus Plugin::status() const {
+  PluginStatus status;
+  status.manifest = *manifest_;
+  status.socket = "unix:" + socket_path().string();
+  status.starts = starts_;
+  status.failures = failures_;
+  status.last_failure = last_failure_;
+  status.calls = calls_;
+  status.state = rest_state_;
+  status.cause = rest_cause_;
+  status.since = rest_since_;
+  for (const auto& instance : instances_) {
+    status.instances.push_back(instance->status());
+    const InstanceStatus& one = status.instances.back();
+    // Ready outranks everything; otherwise the newest instance speaks for the plugin.
+    if (status.instances.size() == 1 || status.state != InstanceState::kReady) {
+      status.state = one.state;
+      status.cause = one.cause;
+      status.since = one.since;
+    }
+  }
+  const bool crash_loop = std::ranges::any_of(
+      slots_, [](const auto& entry) { return entry.second.crash_loop.has_value(); });
+  if (crash_loop && instances_.empty()) status.state = InstanceState::kFailed;
+  return status;
+}
+
+}  // namespace plugind::plugin

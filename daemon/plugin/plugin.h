@@ -1,0 +1,127 @@
+// A registered plugin: which instance serves which host, and when one is started again.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <expected>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/error.h"
+#include "daemon/plugin/event.h"
+#include "daemon/plugin/instance.h"
+#include "daemon/plugin/manifest.h"
+#include "daemon/plugin/output_log.h"
+#include "daemon/plugin/restart_policy.h"
+#include "daemon/plugin/supervisor.h"
+
+namespace plugind::plugin {
+
+/// Gives every instance of the daemon a number of its own.
+class InstanceNumbers {
+ public:
+  std::uint64_t next() { return next_++; }
+
+ private:
+  std::uint64_t next_ = 1;
+};
+
+class Plugin : public std::enable_shared_from_this<Plugin>, private Instance::Owner {
+ public:
+  using InstanceCallback = std::function<void(std::expected<std::shared_ptr<Instance>, Error>)>;
+  /// Gives the wait up when destroyed; the callback is then not made.
+  using WaitTicket = std::shared_ptr<void>;
+
+  Plugin(const Environment& environment, EventBus& events, InstanceNumbers& numbers,
+         Manifest manifest);
+  ~Plugin();
+  Plugin(const Plugin&) = delete;
+  Plugin& operator=(const Plugin&) = delete;
+
+  const Manifest& manifest() const { return *manifest_; }
+  const std::string& name() const { return manifest_->name; }
+  const std::shared_ptr<OutputLog>& log() const { return log_; }
+  /// Its plugin socket, without the "unix:" prefix.
+  std::filesystem::path socket_path() const;
+
+  /// The instance that a call of `host` goes to, if it is ready now; else null.
+  Instance* ready_instance(HostId host);
+  /// Waits for that instance and starts it if need be.  The callback is never made from inside this
+  /// function.  Bounded by calls.queue waits at a time.
+  WaitTicket wait_instance(HostId host, std::int64_t host_pid, InstanceCallback callback);
+  /// The last connection of a host has closed: its instance stops after stop.linger, unless the
+  /// host comes back.
+  void host_gone(HostId host);
+  /// A host that had gone has connected again.
+  void host_back(HostId host);
+
+  PluginStatus status() const;
+  void start(std::function<void(std::expected<void, Error>)> done);
+  /// Stops every instance.  `hold`: calls do not start one until start().
+  void stop(std::string cause, bool hold, std::function<void()> done);
+  /// Forgets failures.
+  void clear_failures();
+  bool has_instances() const;
+  void count_call() { ++calls_; }
+
+ private:
+  struct Waiter {
+    std::weak_ptr<void> ticket;
+    InstanceCallback callback;
+  };
+  /// What one host gets; a shared plugin has one slot, that of host 0.
+  struct Slot {
+    std::shared_ptr<Instance> instance;  // The current one, starting or ready.
+    std::deque<Waiter> waiters;
+    FailureHistory failures;
+    std::optional<Error> crash_loop;
+    bool start_scheduled = false;  // Waits for the backoff to pass.
+    std::uint64_t generation = 0;  // Tells a scheduled start that it is out of date.
+    std::uint64_t absence = 0;     // Tells a lingering stop that its host has come back.
+    std::int64_t host_pid = 0;
+  };
+
+  HostId slot_key(HostId host) const { return manifest_->scope == Scope::kShared ? 0 : host; }
+  std::optional<Error> refusal(const Slot& slot) const;
+  void ensure_instance(HostId key, Slot& slot);
+  void start_instance(HostId key, Slot& slot);
+  std::shared_ptr<Instance> make_instance();
+  boost::asio::awaitable<void> start_after_backoff(HostId key, std::uint64_t generation,
+                                                   Clock::Duration delay);
+  boost::asio::awaitable<void> stop_after_linger(HostId key, std::uint64_t absence);
+  void answer_waiters(Slot& slot, const std::expected<std::shared_ptr<Instance>, Error>& outcome);
+  void record_failure(Slot& slot, const Error& failure);
+  void check_stopped();
+
+  void on_state(Instance& instance) override;
+  void on_ended(Instance& instance, const std::optional<Error>& failure) override;
+
+  const Environment& environment_;
+  EventBus& events_;
+  InstanceNumbers& numbers_;
+  std::shared_ptr<const Manifest> manifest_;
+  std::shared_ptr<OutputLog> log_;
+  std::map<HostId, Slot> slots_;
+  std::shared_ptr<Instance> spare_;                   // Started by an operator, for the next host.
+  std::vector<std::shared_ptr<Instance>> instances_;  // Every living one.
+  std::vector<std::function<void(std::expected<void, Error>)>> start_waiters_;
+  std::vector<std::function<void()>> stop_waiters_;
+  bool held_ = false;  // Stopped by an operator or by the daemon's end.
+  std::string held_cause_;
+  std::uint64_t instance_count_ = 0;
+  std::uint64_t starts_ = 0;
+  std::uint64_t failures_ = 0;
+  std::uint64_t calls_ = 0;
+  std::string last_failure_;
+  InstanceState rest_state_ = InstanceState::kStopped;  // While there is no instance.
+  std::string rest_cause_ = "not started yet";
+  std::chrono::system_clock::time_point rest_since_;
+};
+
+}  // namespace plugind::plugin
