@@ -1,10 +1,10 @@
 # Which languages this machine can build and run, and what to install where it cannot.
 # Needs common.sh.
 
-# A minimum stands in the project's own files, so that it is written once.
+# Go's and Rust's minimum stand in the modules' own files, so that they are written once.
 _go_minimum() {
-  cat "$PLUGIND_ROOT"/client-lib/go/go.mod 2>/dev/null | sed -n 's/^go \([0-9.]*\).*/\1/p' |
-    grep . || echo 1.24
+  find "$PLUGIND_ROOT"/{client-lib,plugins,tests} -name go.mod -not -path '*/node_modules/*' \
+    -exec sed -n 's/^go \([0-9.]*\).*/\1/p' {} + | sort -V | tail -n 1 | grep . || echo 1.24
 }
 _rust_minimum() {
   sed -n 's/^rust-version *= *"\([0-9.]*\)".*/\1/p' \
