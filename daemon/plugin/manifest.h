@@ -41,6 +41,8 @@ struct Manifest {
   DialectKind dialect = DialectKind::kNative;
   std::vector<std::string> command;  ///< `command`: first is absolute after parsing, or found in
                                      ///< PATH when it has no slash
+  std::string working_directory;     ///< `working_directory`: absolute after parsing; "" = the
+                                     ///< instance's own directory
   std::map<std::string, std::string> env;
   std::vector<std::string> services;
   Scope scope = Scope::kShared;  ///< default: shared for native, host for go-plugin

@@ -1,0 +1,320 @@
+#include "daemon/plugin/manifest_keys.h"
+
+#include <algorithm>
+#include <array>
+
+namespace plugind::plugin {
+namespace {
+
+// clang-format off
+constexpr std::array<std::pair<std::string_view, DialectKind>, 2> kDialects{{
+    {"native", DialectKind::kNative}, {"go-plugin", DialectKind::kGoPlugin}}};
+constexpr std::array<std::pair<std::string_view, StartMode>, 3> kStartModes{{
+    {"on-demand", StartMode::kOnDemand}, {"boot", StartMode::kBoot}, {"manual", StartMode::kManual}}};
+constexpr std::array<std::pair<std::string_view, RestartPolicy>, 3> kRestartPolicies{{
+    {"never", RestartPolicy::kNever}, {"on-failure", RestartPolicy::kOnFailure}, {"always", RestartPolicy::kAlways}}};
+constexpr std::array<std::pair<std::string_view, Scope>, 2> kScopes{{
+    {"host", Scope::kHost}, {"shared", Scope::kShared}}};
+// clang-format on
+
+std::string_view word_of(const auto& words, auto value) {
+  for (const auto& [word, meaning] : words) {
+    if (meaning == value) return word;
+  }
+  return "unknown";
+}
+
+std::vector<std::string_view> words_of(const auto& words) {
+  std::vector<std::string_view> result;
+  for (const auto& [word, meaning] : words) result.push_back(word);
+  return result;
+}
+
+bool set_word(const auto& words, std::string_view text, auto& field) {
+  for (const auto& [word, meaning] : words) {
+    if (word != text) continue;
+    field = meaning;
+    return true;
+  }
+  return false;
+}
+
+bool lower_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+bool letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+bool digit(char c) { return c >= '0' && c <= '9'; }
+bool control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+
+std::string name_problem(std::string_view text) {
+  const bool good = !text.empty() && text.size() <= 63 && lower_or_digit(text[0]) &&
+                    std::ranges::all_of(text, [](char c) {
+                      return lower_or_digit(c) || c == '.' || c == '_' || c == '-';
+                    });
+  if (good) return "";
+  return "is not a plugin name: it takes 1 to 63 of a-z, 0-9, '.', '_' and '-', and starts with a "
+         "letter or a digit";
+}
+
+// A version travels in metadata ("NAME@VERSION"), so it is printable ASCII without spaces.
+std::string version_problem(std::string_view text) {
+  if (text.size() > 64) return "is longer than 64 characters";
+  if (std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7f; })) return "";
+  return "has a space, a control character or a letter outside ASCII";
+}
+
+std::string argument_problem(std::string_view text) {
+  if (text.size() > 64 << 10) return "is longer than 64 KiB";
+  return text.find('\0') == text.npos ? "" : "has a NUL character";
+}
+
+std::string path_problem(std::string_view text) {
+  if (text.empty()) return "is empty";
+  return argument_problem(text);
+}
+
+std::string service_problem(std::string_view text) {
+  bool start = true;
+  for (char c : text) {
+    if (c == '.' && !start) {
+      start = true;
+      continue;
+    }
+    if (!letter(c) && c != '_' && (start || !digit(c)))
+      return "is not a service name like \"package.Service\"";
+    start = false;
+  }
+  if (start || text.size() > 512) return "is not a service name like \"package.Service\"";
+  return "";
+}
+
+std::string variable_name_problem(std::string_view name) {
+  if (name.empty()) return "an environment variable needs a name";
+  if (name.find('=') != name.npos || std::ranges::any_of(name, control)) {
+    return "an environment variable's name has no '=' and no control character";
+  }
+  if (name.starts_with("PLUGIND_") || name.starts_with("LISTEN_")) {
+    return "PLUGIND_* and LISTEN_* are set by the daemon";
+  }
+  return "";
+}
+
+std::string variable_problem(std::string_view name, std::string_view value) {
+  if (std::string problem = variable_name_problem(name); !problem.empty()) return problem;
+  if (std::string problem = argument_problem(value); !problem.empty())
+    return "its value " + problem;
+  return "";
+}
+
+std::string cookie_key_problem(std::string_view text) {
+  std::string problem = variable_name_problem(text);
+  return problem.empty() ? "" : "is not a name: " + problem;
+}
+
+#define FIELD(type, name) [](Manifest& m) -> type& { return m.name; }
+using Text = std::string;
+using TextList = std::vector<std::string>;
+using TextTable = std::map<std::string, std::string>;
+using CountList = std::vector<std::uint32_t>;
+using std::chrono::milliseconds;
+
+std::vector<ManifestKey> build() {
+  return {
+      {.name = "name",
+       .kind = TextKey{FIELD(Text, name), name_problem},
+       .required = true,
+       .example = "\"kv\"",
+       .doc = "What hosts and operators call the plugin: 1 to 63 of `a-z`, `0-9`, `.`, `_`, `-`, "
+              "starting with a letter or a digit. It names the plugin socket, too."},
+      {.name = "version",
+       .kind = TextKey{FIELD(Text, version), version_problem},
+       .default_value = "\"\"",
+       .example = "\"1.2.0\"",
+       .doc = "Any text without spaces. Two manifests may share a name if their versions differ; "
+              "hosts then say `NAME@VERSION`."},
+      {.name = "dialect",
+       .kind = ChoiceKey{words_of(kDialects),
+                         [](Manifest& m, std::string_view text) {
+                           return set_word(kDialects, text, m.dialect);
+                         }},
+       .default_value = "\"native\"",
+       .example = "\"go-plugin\"",
+       .doc = "How an instance is started and greeted; see [dialects](dialects.md)."},
+      {.name = "command",
+       .kind = TextListKey{FIELD(TextList, command), 1, 1024, false, argument_problem},
+       .required = true,
+       .example = "[\"./kv-go-grpc\", \"--verbose\"]",
+       .doc = "The program and its arguments; no shell reads them. A program with a slash is "
+              "relative to the manifest's directory, one without is looked up in `PATH` when an "
+              "instance starts."},
+      {.name = "working_directory",
+       .kind = TextKey{[](Manifest& m) -> Text& { return m.working_directory; }, path_problem},
+       .example = "\".\"",
+       .doc = "Where the program runs; relative to the manifest's directory. If absent, in the "
+              "instance's own directory, which is removed with the instance."},
+      {.name = "env",
+       .kind = TextTableKey{FIELD(TextTable, env), 1024, variable_problem},
+       .default_value = "{}",
+       .example = "{ BASIC_PLUGIN = \"hello\" }",
+       .doc = "Variables added to the environment that every plugin gets; see "
+              "[dialects](dialects.md#environment)."},
+      {.name = "services",
+       .kind = TextListKey{FIELD(TextList, services), 0, 1024, true, service_problem},
+       .default_value = "[]",
+       .example = "[\"proto.KV\"]",
+       .doc = "The gRPC services that the plugin has. With it, stubs on the front socket need not "
+              "name the plugin."},
+      {.name = "scope",
+       .kind = ChoiceKey{words_of(kScopes),
+                         [](Manifest& m, std::string_view text) {
+                           return set_word(kScopes, text, m.scope);
+                         }},
+       .example = "\"shared\"",
+       .doc =
+           "`host`: every host process gets an instance of its own. `shared`: all hosts share "
+           "one. If absent, `shared` for `native` and `host` for `go-plugin`, whose plugins keep "
+           "their host's state."},
+      {.name = "start.mode",
+       .kind = ChoiceKey{words_of(kStartModes),
+                         [](Manifest& m, std::string_view text) {
+                           return set_word(kStartModes, text, m.start_mode);
+                         }},
+       .default_value = "\"on-demand\"",
+       .example = "\"boot\"",
+       .doc = "`on-demand`: the first call starts it. `boot`: the daemon starts it with itself. "
+              "`manual`: an operator starts it."},
+      {.name = "start.timeout",
+       .kind = DurationKey{FIELD(milliseconds, start_timeout), "10ms", "1h"},
+       .default_value = "\"60s\"",
+       .example = "\"10s\"",
+       .doc = "How long an instance may take until it is ready for calls."},
+      {.name = "stop.grace",
+       .kind = DurationKey{FIELD(milliseconds, stop_grace), "0s", "1h"},
+       .default_value = "\"5s\"",
+       .example = "\"500ms\"",
+       .doc = "The time between the request to end (SIGTERM) and the end by force (SIGKILL)."},
+      {.name = "stop.linger",
+       .kind = DurationKey{FIELD(milliseconds, host_linger), "0s", "24h"},
+       .default_value = "\"1s\"",
+       .example = "\"10s\"",
+       .doc = "With `scope = \"host\"`: how long an instance stays after its host's last "
+              "connection closed."},
+      {.name = "restart.policy",
+       .kind = ChoiceKey{words_of(kRestartPolicies),
+                         [](Manifest& m, std::string_view text) {
+                           return set_word(kRestartPolicies, text, m.restart_policy);
+                         }},
+       .default_value = "\"on-failure\"",
+       .example = "\"always\"",
+       .doc = "When an instance that ended is started again."},
+      {.name = "restart.backoff",
+       .kind = DurationKey{FIELD(milliseconds, restart_backoff), "1ms", "24h"},
+       .default_value = "\"100ms\"",
+       .example = "\"1s\"",
+       .doc = "The pause before the first restart; it doubles with each further one."},
+      {.name = "restart.backoff_max",
+       .kind = DurationKey{FIELD(milliseconds, restart_backoff_max), "1ms", "24h"},
+       .default_value = "\"30s\"",
+       .example = "\"5m\"",
+       .doc = "The longest such pause."},
+      {.name = "restart.limit",
+       .kind = CountKey{FIELD(std::uint32_t, restart_limit), 0, 1000},
+       .default_value = "5",
+       .example = "3",
+       .doc = "So many failures within `restart.window`, and the plugin is not started again by "
+              "itself. `0`: no limit."},
+      {.name = "restart.window",
+       .kind = DurationKey{FIELD(milliseconds, restart_window), "1s", "24h"},
+       .default_value = "\"60s\"",
+       .example = "\"10m\"",
+       .doc = "The time in which failures are counted."},
+      {.name = "calls.timeout",
+       .kind = DurationKey{FIELD(milliseconds, calls_timeout), "0s", "24h"},
+       .default_value = "\"0s\"",
+       .example = "\"30s\"",
+       .doc = "The longest a call may take; a caller's own deadline may be shorter. `0s`: no bound "
+              "but the caller's."},
+      {.name = "calls.max_message",
+       .kind = SizeKey{FIELD(std::uint64_t, calls_max_message), "1KiB", "2GiB"},
+       .default_value = "\"256MiB\"",
+       .example = "\"16MiB\"",
+       .doc = "The largest request message."},
+      {.name = "calls.queue",
+       .kind = CountKey{FIELD(std::uint32_t, calls_queue), 1, 65536},
+       .default_value = "1024",
+       .example = "64",
+       .doc = "How many calls may wait for an instance."},
+      {.name = "go-plugin.cookie_key",
+       .kind = TextKey{FIELD(Text, go_plugin.cookie_key), cookie_key_problem},
+       .example = "\"BASIC_PLUGIN\"",
+       .doc = "The environment variable by which the plugin knows that a host started it "
+              "(`MagicCookieKey` in its source). The same may be said with `env`."},
+      {.name = "go-plugin.cookie_value",
+       .kind = TextKey{FIELD(Text, go_plugin.cookie_value), argument_problem},
+       .example = "\"hello\"",
+       .doc = "Its value (`MagicCookieValue`)."},
+      {.name = "go-plugin.protocol_versions",
+       .kind = CountListKey{FIELD(CountList, go_plugin.protocol_versions), 1, 64},
+       .default_value = "[1]",
+       .example = "[5, 6]",
+       .doc = "The versions of the plugin's own protocol that its hosts speak (`ProtocolVersion`); "
+              "the plugin picks one."},
+  };
+}
+#undef FIELD
+
+// "`a` | `b`", with the bar escaped for a Markdown table.
+std::string join_words(const std::vector<std::string_view>& words) {
+  std::string text;
+  for (std::string_view word : words) {
+    if (!text.empty()) text += ", ";
+    text += "`" + std::string(word) + "`";
+  }
+  return text;
+}
+
+std::string range(std::string_view min, std::string_view max) {
+  return ", " + std::string(min) + " to " + std::string(max);
+}
+
+struct DescribeKind {
+  std::string operator()(const TextKey&) const { return "text"; }
+  std::string operator()(const ChoiceKey& key) const { return "one of " + join_words(key.words); }
+  std::string operator()(const DurationKey& key) const {
+    return "duration" + range(key.min, key.max);
+  }
+  std::string operator()(const SizeKey& key) const { return "size" + range(key.min, key.max); }
+  std::string operator()(const CountKey& key) const {
+    return "number" + range(std::to_string(key.min), std::to_string(key.max));
+  }
+  std::string operator()(const TextListKey&) const { return "list of text"; }
+  std::string operator()(const CountListKey&) const { return "list of numbers"; }
+  std::string operator()(const TextTableKey&) const { return "table of text"; }
+};
+
+}  // namespace
+
+std::string_view to_string(DialectKind kind) { return word_of(kDialects, kind); }
+std::string_view to_string(StartMode mode) { return word_of(kStartModes, mode); }
+std::string_view to_string(RestartPolicy policy) { return word_of(kRestartPolicies, policy); }
+std::string_view to_string(Scope scope) { return word_of(kScopes, scope); }
+
+std::span<const ManifestKey> manifest_keys() {
+  static const std::vector<ManifestKey> keys = build();
+  return keys;
+}
+
+std::string manifest_key_table() {
+  std::string text =
+      "| key | value | default | example | meaning |\n"
+      "| --- | --- | --- | --- | --- |\n";
+  for (const ManifestKey& key : manifest_keys()) {
+    const std::string fallback = key.required ? "required"
+                                 : key.default_value.empty()
+                                     ? "–"
+                                     : "`" + std::string(key.default_value) + "`";
+    text += "| `" + std::string(key.name) + "` | " + std::visit(DescribeKind{}, key.kind) + " | " +
+            fallback + " | `" + std::string(key.example) + "` | " + std::string(key.doc) + " |\n";
+  }
+  return text;
+}
+
+}  // namespace plugind::plugin

@@ -1,0 +1,79 @@
+// The table of every manifest key.  It drives the parser and is the source of the key table in
+// docs/manifest.md, so that neither can know a key that the other does not.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "daemon/plugin/manifest.h"
+
+namespace plugind::plugin {
+
+// What a key's value may be, and where it goes.  Each kind names the field through a function, so
+// that the table is plain data.
+
+/// Text.  `problem` says what is wrong with a value, or "".
+struct TextKey {
+  std::string& (*field)(Manifest&);
+  std::string (*problem)(std::string_view);
+};
+/// One of a few words.  `set` is false for a word that is none of them.
+struct ChoiceKey {
+  std::vector<std::string_view> words;
+  bool (*set)(Manifest&, std::string_view);
+};
+struct DurationKey {
+  std::chrono::milliseconds& (*field)(Manifest&);
+  std::string_view min, max;
+};
+struct SizeKey {
+  std::uint64_t& (*field)(Manifest&);
+  std::string_view min, max;
+};
+struct CountKey {
+  std::uint32_t& (*field)(Manifest&);
+  std::uint32_t min, max;
+};
+/// An array of text.
+struct TextListKey {
+  std::vector<std::string>& (*field)(Manifest&);
+  std::size_t min_items, max_items;
+  bool unique;
+  std::string (*problem)(std::string_view);
+};
+/// An array of whole numbers.
+struct CountListKey {
+  std::vector<std::uint32_t>& (*field)(Manifest&);
+  std::size_t min_items, max_items;
+};
+/// A table of text.  `problem` gets name and value.
+struct TextTableKey {
+  std::map<std::string, std::string>& (*field)(Manifest&);
+  std::size_t max_items;
+  std::string (*problem)(std::string_view, std::string_view);
+};
+
+using KeyKind = std::variant<TextKey, ChoiceKey, DurationKey, SizeKey, CountKey, TextListKey,
+                             CountListKey, TextTableKey>;
+
+struct ManifestKey {
+  std::string_view name;  ///< Dotted, for example "start.timeout".
+  KeyKind kind;
+  bool required = false;
+  std::string_view default_value{};  ///< As TOML; "" where there is none.
+  std::string_view example{};        ///< As TOML.
+  std::string_view doc{};            ///< Sentences for docs/manifest.md.
+};
+
+std::span<const ManifestKey> manifest_keys();
+
+/// The key table of docs/manifest.md, in Markdown.
+std::string manifest_key_table();
+
+}  // namespace plugind::plugin

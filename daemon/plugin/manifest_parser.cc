@@ -1,0 +1,353 @@
+#include "daemon/plugin/manifest_parser.h"
+
+// Errors come back as values, and nesting is bounded: the library's trees are taken down
+// recursively.
+#define TOML_EXCEPTIONS 0
+#define TOML_MAX_NESTED_VALUES 16
+#define TOML_ENABLE_FORMATTERS 0
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <optional>
+#include <set>
+
+#include "daemon/plugin/manifest_keys.h"
+#include "daemon/plugin/printable.h"
+
+namespace plugind::plugin {
+namespace {
+
+std::string in_ticks(std::string_view key) { return "`" + std::string(key) + "`"; }
+
+std::string in_quotes(std::string_view text) { return "\"" + printable(text, 80) + "\""; }
+
+std::string type_name(const toml::node& node) {
+  switch (node.type()) {
+    case toml::node_type::table:
+      return "a table";
+    case toml::node_type::array:
+      return "an array";
+    case toml::node_type::string:
+      return "text";
+    case toml::node_type::integer:
+      return "a number";
+    case toml::node_type::floating_point:
+      return "a number with a fraction";
+    case toml::node_type::boolean:
+      return "true or false";
+    default:
+      return "a date or time";
+  }
+}
+
+// Sets the fields of one manifest and collects the mistakes.
+class Reader {
+ public:
+  Manifest manifest;
+  std::vector<Mistake> mistakes;
+
+  void read(const toml::table& table) {
+    walk(table, "");
+    for (const ManifestKey& key : manifest_keys()) {
+      if (key.required && !seen_.contains(key.name)) {
+        mistakes.push_back({1, 1,
+                            in_ticks(key.name) + " is missing; write for example " +
+                                std::string(key.name) + " = " + std::string(key.example)});
+      }
+    }
+  }
+
+  void mistake(const toml::source_region& where, std::string what) {
+    mistakes.push_back({where.begin.line, where.begin.column, std::move(what)});
+  }
+  bool has(std::string_view key) const { return seen_.contains(key); }
+  toml::source_region where(std::string_view key) const {
+    auto it = seen_.find(key);
+    return it == seen_.end() ? toml::source_region{} : it->second;
+  }
+
+ private:
+  void walk(const toml::table& table, const std::string& prefix) {
+    for (const auto& [key, node] : table) {
+      const std::string name = prefix + std::string(key.str());
+      if (const ManifestKey* known = find(name)) {
+        seen_[std::string(known->name)] = key.source();
+        std::visit([&](const auto& kind) { read_value(*known, kind, node); }, known->kind);
+      } else if (const toml::table* inner = node.as_table(); inner && !inner->empty()) {
+        walk(*inner, name + ".");
+      } else if (const std::string group = name + "."; is_group(group)) {
+        if (!node.is_table()) wrong_group(key, name, group);
+      } else {
+        unknown(key.source(), name);
+      }
+    }
+  }
+
+  static const ManifestKey* find(std::string_view name) {
+    for (const ManifestKey& key : manifest_keys()) {
+      if (key.name == name) return &key;
+    }
+    return nullptr;
+  }
+  static bool is_group(std::string_view group) {
+    return std::ranges::any_of(manifest_keys(),
+                               [&](const ManifestKey& key) { return key.name.starts_with(group); });
+  }
+
+  void wrong_group(const toml::key& key, const std::string& name, const std::string& group) {
+    std::string members;
+    for (const ManifestKey& known : manifest_keys()) {
+      if (!known.name.starts_with(group)) continue;
+      members += (members.empty() ? "`" : ", `") + std::string(known.name) + "`";
+    }
+    mistake(key.source(), "`" + name + "` is a group of keys: " + members);
+  }
+
+  void unknown(const toml::source_region& where, const std::string& name) {
+    std::vector<std::string_view> names;
+    for (const ManifestKey& key : manifest_keys()) names.push_back(key.name);
+    std::string text = "unknown key `" + printable(name, 80) + "`";
+    if (const std::string_view near = nearest(name, names); !near.empty()) {
+      text += "; did you mean `" + std::string(near) + "`?";
+    }
+    mistake(where, std::move(text));
+  }
+
+  void wrong_type(const ManifestKey& key, const toml::node& node, std::string_view wanted) {
+    mistake(node.source(), in_ticks(key.name) + " must be " + std::string(wanted) + ", not " +
+                               type_name(node) + "; for example " + std::string(key.example));
+  }
+
+  std::optional<std::string> text_of(const ManifestKey& key, const toml::node& node,
+                                     std::string_view wanted) {
+    if (const auto* text = node.as_string()) return text->get();
+    wrong_type(key, node, wanted);
+    return std::nullopt;
+  }
+
+  void read_value(const ManifestKey& key, const TextKey& kind, const toml::node& node) {
+    auto text = text_of(key, node, "text");
+    if (!text) return;
+    if (const std::string problem = kind.problem(*text); !problem.empty()) {
+      return mistake(node.source(), in_ticks(key.name) + ": " + in_quotes(*text) + " " + problem);
+    }
+    kind.field(manifest) = std::move(*text);
+  }
+
+  void read_value(const ManifestKey& key, const ChoiceKey& kind, const toml::node& node) {
+    const auto text = text_of(key, node, "text");
+    if (!text || kind.set(manifest, *text)) return;
+    std::string words;
+    for (std::string_view word : kind.words) {
+      words += (words.empty() ? "\"" : ", \"") + std::string(word) + "\"";
+    }
+    std::string what = in_ticks(key.name) + " is one of " + words + ", not " + in_quotes(*text);
+    if (const std::string_view near = nearest(*text, kind.words); !near.empty()) {
+      what += "; did you mean \"" + std::string(near) + "\"?";
+    }
+    mistake(node.source(), std::move(what));
+  }
+
+  // A duration or a size: text with a unit, within bounds that are written the same way.
+  template <typename Kind, typename Parse>
+  void read_quantity(const ManifestKey& key, const Kind& kind, const toml::node& node,
+                     std::string_view wanted, Parse parse) {
+    const auto text = text_of(key, node, wanted);
+    if (!text) return;
+    const auto value = parse(printable(*text, 80));
+    if (!value) return mistake(node.source(), in_ticks(key.name) + ": " + value.error().message);
+    if (*value < *parse(kind.min) || *value > *parse(kind.max)) {
+      return mistake(node.source(), in_ticks(key.name) + " must be from " + std::string(kind.min) +
+                                        " to " + std::string(kind.max) + ", not " + *text);
+    }
+    kind.field(manifest) = *value;
+  }
+  void read_value(const ManifestKey& key, const DurationKey& kind, const toml::node& node) {
+    read_quantity(key, kind, node, "a duration with its unit, as text", parse_duration);
+  }
+  void read_value(const ManifestKey& key, const SizeKey& kind, const toml::node& node) {
+    read_quantity(key, kind, node, "a size with its unit, as text", parse_size);
+  }
+
+  std::optional<std::uint32_t> count_of(const ManifestKey& key, const toml::node& node,
+                                        std::uint32_t min, std::uint32_t max) {
+    const auto* number = node.as_integer();
+    if (!number) {
+      wrong_type(key, node, "a whole number");
+      return std::nullopt;
+    }
+    if (number->get() >= min && number->get() <= max) {
+      return static_cast<std::uint32_t>(number->get());
+    }
+    mistake(node.source(), in_ticks(key.name) + " must be from " + std::to_string(min) + " to " +
+                               std::to_string(max) + ", not " + std::to_string(number->get()));
+    return std::nullopt;
+  }
+  void read_value(const ManifestKey& key, const CountKey& kind, const toml::node& node) {
+    if (auto count = count_of(key, node, kind.min, kind.max)) kind.field(manifest) = *count;
+  }
+
+  template <typename Kind>
+  const toml::array* items_of(const ManifestKey& key, const Kind& kind, const toml::node& node,
+                              std::string_view wanted) {
+    const toml::array* items = node.as_array();
+    if (!items) {
+      wrong_type(key, node, wanted);
+    } else if (items->size() < kind.min_items || items->size() > kind.max_items) {
+      mistake(node.source(), in_ticks(key.name) + " takes " + std::to_string(kind.min_items) +
+                                 " to " + std::to_string(kind.max_items) + " items, not " +
+                                 std::to_string(items->size()) + "; for example " +
+                                 std::string(key.example));
+      items = nullptr;
+    }
+    return items;
+  }
+
+  void read_value(const ManifestKey& key, const TextListKey& kind, const toml::node& node) {
+    const toml::array* items = items_of(key, kind, node, "a list of text");
+    if (!items) return;
+    std::vector<std::string> result;
+    std::set<std::string_view> known;
+    for (const toml::node& item : *items) {
+      auto text = text_of(key, item, "a list of text");
+      if (!text) continue;
+      if (const std::string problem = kind.problem(*text); !problem.empty()) {
+        mistake(item.source(), in_ticks(key.name) + ": " + in_quotes(*text) + " " + problem);
+      } else if (kind.unique && !known.insert(item.as_string()->get()).second) {
+        mistake(item.source(), in_ticks(key.name) + ": " + in_quotes(*text) + " stands twice");
+      }
+      result.push_back(std::move(*text));
+    }
+    kind.field(manifest) = std::move(result);
+  }
+
+  void read_value(const ManifestKey& key, const CountListKey& kind, const toml::node& node) {
+    const toml::array* items = items_of(key, kind, node, "a list of whole numbers");
+    if (!items) return;
+    std::vector<std::uint32_t> result;
+    for (const toml::node& item : *items) {
+      if (auto count = count_of(key, item, 0, INT32_MAX)) result.push_back(*count);
+    }
+    kind.field(manifest) = std::move(result);
+  }
+
+  void read_value(const ManifestKey& key, const TextTableKey& kind, const toml::node& node) {
+    const toml::table* table = node.as_table();
+    if (!table) return wrong_type(key, node, "a table of text");
+    if (table->size() > kind.max_items) {
+      return mistake(node.source(), in_ticks(key.name) + " takes at most " +
+                                        std::to_string(kind.max_items) + " items");
+    }
+    for (const auto& [name, item] : *table) {
+      auto text = text_of(key, item, "a table of text");
+      if (!text) continue;
+      if (const std::string problem = kind.problem(name.str(), *text); !problem.empty()) {
+        mistake(name.source(), in_ticks(key.name) + ": " + in_quotes(name.str()) + ": " + problem);
+        continue;
+      }
+      kind.field(manifest)[std::string(name.str())] = std::move(*text);
+    }
+  }
+
+  std::map<std::string, toml::source_region, std::less<>> seen_;
+};
+
+// What no single key can tell.
+void check_whole(Reader& reader) {
+  Manifest& m = reader.manifest;
+  if (!m.command.empty() && m.command.front().empty()) {
+    reader.mistake(reader.where("command"), "`command`: the program is empty");
+  }
+  if (m.restart_backoff > m.restart_backoff_max) {
+    reader.mistake(
+        reader.where(reader.has("restart.backoff_max") ? "restart.backoff_max" : "restart.backoff"),
+        "`restart.backoff` is longer than `restart.backoff_max`");
+  }
+  for (std::string_view key :
+       {"go-plugin.cookie_key", "go-plugin.cookie_value", "go-plugin.protocol_versions"}) {
+    if (reader.has(key) && m.dialect != DialectKind::kGoPlugin) {
+      reader.mistake(reader.where(key), "`" + std::string(key) + "` needs dialect = \"go-plugin\"");
+    }
+  }
+  if (reader.has("go-plugin.cookie_key") != reader.has("go-plugin.cookie_value")) {
+    reader.mistake(reader.where(reader.has("go-plugin.cookie_key") ? "go-plugin.cookie_key"
+                                                                   : "go-plugin.cookie_value"),
+                   "`go-plugin.cookie_key` and `go-plugin.cookie_value` go together");
+  }
+  if (m.env.contains(m.go_plugin.cookie_key)) {
+    reader.mistake(reader.where("go-plugin.cookie_key"),
+                   "`go-plugin.cookie_key` is set in `env`, too; leave one of them out");
+  }
+  if (!reader.has("scope")) {
+    m.scope = m.dialect == DialectKind::kGoPlugin ? Scope::kHost : Scope::kShared;
+  }
+}
+
+// toml++ takes a key such as a.a.a… of any length apart recursively, so that a long one overflows
+// the stack.  No key of ours has more than two dots.
+std::optional<Mistake> too_many_dots(std::string_view text) {
+  constexpr int kMaxDots = 32;
+  Mistake at{1, 0, "a key has more than 32 dots"};
+  int dots = 0;
+  for (char c : text) {
+    ++at.column;
+    if (c == '.') {
+      if (++dots > kMaxDots) return at;
+    } else if (c == '\n') {
+      ++at.line;
+      at.column = 0;
+      dots = 0;
+    } else if (c == '=' || c == ',' || c == '{' || c == '[') {
+      dots = 0;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::expected<ParsedManifest, std::vector<Mistake>> parse_manifest_text(
+    std::string_view text, const std::filesystem::path& file) {
+  if (text.size() > kMaxManifestBytes) {
+    return std::unexpected(std::vector<Mistake>{{1, 1, "the file is larger than 1 MiB"}});
+  }
+  if (auto mistake = too_many_dots(text)) return std::unexpected(std::vector<Mistake>{*mistake});
+  const toml::parse_result parsed = toml::parse(text);
+  if (!parsed) {
+    const toml::parse_error& error = parsed.error();
+    return std::unexpected(
+        std::vector<Mistake>{{error.source().begin.line, error.source().begin.column,
+                              printable(error.description(), 400)}});
+  }
+  Reader reader;
+  reader.read(parsed.table());
+  check_whole(reader);
+  if (!reader.mistakes.empty()) {
+    std::ranges::stable_sort(reader.mistakes, {},
+                             [](const Mistake& m) { return std::pair(m.line, m.column); });
+    return std::unexpected(std::move(reader.mistakes));
+  }
+
+  Manifest& manifest = reader.manifest;
+  std::error_code
+      ignored;  // Only the working directory's absence can fail; the path stays as it is.
+  const std::filesystem::path absolute = std::filesystem::absolute(file, ignored);
+  manifest.file = (absolute.empty() ? file : absolute).lexically_normal();
+  const std::filesystem::path directory = manifest.file.parent_path();
+  std::string& program = manifest.command.front();
+  if (program.find('/') != program.npos)
+    program = (directory / program).lexically_normal().string();
+  if (!manifest.working_directory.empty()) {
+    manifest.working_directory =
+        (directory / manifest.working_directory).lexically_normal().string();
+  }
+  const toml::source_position name = reader.where("name").begin;
+  return ParsedManifest{std::move(manifest), name.line, name.column};
+}
+
+std::string describe(const Mistake& mistake, const std::filesystem::path& file) {
+  return printable(file.string(), 4096) + ":" + std::to_string(mistake.line) + ":" +
+         std::to_string(mistake.column) + ": " + mistake.text;
+}
+
+}  // namespace plugind::plugin
