@@ -1,0 +1,81 @@
+// libplugind, loaded with koffi: no compiler is needed to install this package.
+import koffi from 'koffi';
+
+// The functions of plugind/plugind.h.  A test compares them with the header.
+export const DECLARATIONS = `
+typedef struct pd_client pd_client;
+typedef struct pd_options pd_options;
+typedef struct pd_reply pd_reply;
+typedef struct pd_error pd_error;
+
+const char *pd_version(void);
+
+pd_client *pd_connect(const char *address, int64_t timeout_ms, pd_error **error);
+void pd_close(pd_client *client);
+
+pd_options *pd_options_new(void);
+void pd_options_free(pd_options *options);
+void pd_options_set_timeout_ms(pd_options *options, int64_t timeout_ms);
+int pd_options_add_metadata(pd_options *options, const char *name, const void *value,
+                            size_t value_size);
+
+pd_reply *pd_invoke(pd_client *client, const char *plugin, const char *method,
+                    const void *request, size_t request_size, const pd_options *options,
+                    pd_error **error);
+const void *pd_reply_data(const pd_reply *reply);
+size_t pd_reply_size(const pd_reply *reply);
+void pd_reply_free(pd_reply *reply);
+
+int pd_error_code(const pd_error *error);
+const char *pd_error_message(const pd_error *error);
+const char *pd_error_reason(const pd_error *error);
+void pd_error_free(pd_error *error);
+`;
+
+const NAMES = {
+  darwin: ['libplugind.0.dylib', 'libplugind.dylib'],
+  win32: ['plugind.dll'],
+};
+const UNIX_NAMES = ['libplugind.so.0', 'libplugind.so'];
+
+let functions;
+
+/** The functions by name; the library is opened at the first use. */
+export function load() {
+  functions ??= bind(open());
+  return functions;
+}
+
+export function libraryVersion() {
+  return load().pd_version();
+}
+
+// $PLUGIND_LIBRARY names the file; without it the system's loader looks for the library.
+function open() {
+  const named = process.env.PLUGIND_LIBRARY;
+  const failures = [];
+  for (const name of named ? [named] : NAMES[process.platform] ?? UNIX_NAMES) {
+    try {
+      return koffi.load(name);
+    } catch (error) {
+      failures.push(error.message);
+    }
+  }
+  throw new Error(
+    'libplugind cannot be loaded; install it where the loader looks, or set PLUGIND_LIBRARY ' +
+      `to the file: ${failures.join('; ')}`,
+  );
+}
+
+// Named koffi types are global to the process and may be defined once only, so that two copies of
+// this package would collide: the library's objects are plain `void *` to koffi.
+function bind(library) {
+  const prototypes = DECLARATIONS.replace(/typedef [^;]*;/g, '')
+    .replace(/pd_error \*\*/g, '_Out_ void **')
+    .replace(/(const )?\bpd_(client|options|reply|error) \*/g, 'void *');
+  const bound = {};
+  for (const prototype of prototypes.split(';').map((text) => text.trim())) {
+    if (prototype) bound[/(\w+)\(/.exec(prototype)[1]] = library.func(prototype);
+  }
+  return bound;
+}
