@@ -59,6 +59,7 @@ enum class StatusCode : std::int32_t {
   X(QueueFull,            "QUEUE_FULL",             ResourceExhausted,  "Too many calls are waiting for the plugin.")                    \
   X(HeadersTooLarge,      "HEADERS_TOO_LARGE",      ResourceExhausted,  "The call's metadata is over the bound.")                        \
   X(RequestTooLarge,      "REQUEST_TOO_LARGE",      ResourceExhausted,  "A request message is over calls.max_message.")                  \
+  X(RequestInvalid,       "REQUEST_INVALID",        InvalidArgument,    "The call's header fields are not those of a gRPC call.")        \
   X(CallTimeout,          "CALL_TIMEOUT",           DeadlineExceeded,   "The call's deadline, or calls.timeout, passed.")                \
   X(PermissionDenied,     "PERMISSION_DENIED",      PermissionDenied,   "The caller may not do this.")                                   \
   X(ManifestInvalid,      "MANIFEST_INVALID",       InvalidArgument,    "A manifest has an error; it says file, line and column.")       \

@@ -21,10 +21,6 @@ Plugin::Plugin(const Environment& environment, EventBus& events, InstanceNumbers
 
 Plugin::~Plugin() = default;
 
-std::filesystem::path Plugin::socket_path() const {
-  return environment_.runtime_dir / "plugins" / (manifest_->name + ".sock");
-}
-
 Instance* Plugin::ready_instance(HostId host) {
   const auto it = slots_.find(slot_key(host));
   if (it == slots_.end() || it->second.instance == nullptr) return nullptr;
@@ -301,7 +297,7 @@ bool Plugin::has_instances() const { return !instances_.empty(); }
 PluginStatus Plugin::status() const {
   PluginStatus status;
   status.manifest = *manifest_;
-  status.socket = "unix:" + socket_path().string();
+  status.socket = "unix:" + (environment_.runtime_dir / "plugins" / (name() + ".sock")).string();
   status.starts = starts_;
   status.failures = failures_;
   status.last_failure = last_failure_;

@@ -47,8 +47,6 @@ class Plugin : public std::enable_shared_from_this<Plugin>, private Instance::Ow
   const Manifest& manifest() const { return *manifest_; }
   const std::string& name() const { return manifest_->name; }
   const std::shared_ptr<OutputLog>& log() const { return log_; }
-  /// Its plugin socket, without the "unix:" prefix.
-  std::filesystem::path socket_path() const;
 
   /// The instance that a call of `host` goes to, if it is ready now; else null.
   Instance* ready_instance(HostId host);

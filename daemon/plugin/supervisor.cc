@@ -172,6 +172,10 @@ std::expected<std::shared_ptr<OutputLog>, Error> Supervisor::log(const std::stri
 
 Error Supervisor::not_found(const std::string& name) const { return impl_->not_found(name); }
 
+std::filesystem::path Supervisor::plugin_socket_path(const std::string& name) const {
+  return impl_->environment.runtime_dir / "plugins" / (name + ".sock");
+}
+
 Plugin* Supervisor::find(std::string_view name) const { return impl_->find(name).get(); }
 
 std::vector<Plugin*> Supervisor::declaring(std::string_view service) const {

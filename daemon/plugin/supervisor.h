@@ -108,6 +108,8 @@ class Supervisor {
   /// It has connected again.
   void host_back(std::uint64_t host);
 
+  std::filesystem::path plugin_socket_path(const std::string& name) const;
+
   /// For the router.  Null when there is none.
   Plugin* find(std::string_view name_or_name_at_version) const;
   /// The plugins whose manifest declares `service` ("package.Service").

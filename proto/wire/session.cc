@@ -162,7 +162,12 @@ struct Session::Callbacks {
 
   static int on_frame_send(nghttp2_session*, const nghttp2_frame* frame, void* user_data) {
     Session& s = self(user_data);
-    if (s.role_ != Role::kServer) return 0;
+    if (s.role_ == Role::kClient) {
+      if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+        s.handler_.on_request_headers_sent(frame->hd.stream_id, user_of(s, frame->hd.stream_id));
+      }
+      return 0;
+    }
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
     const StreamId stream = frame->hd.stream_id;
@@ -211,6 +216,8 @@ struct Session::Callbacks {
     // keeps the output bounded.  The frame is offered again by the next pull().
     if (s.output_.size() >= s.limits_.output_high_water) return NGHTTP2_ERR_WOULDBLOCK;
     Body& body = *static_cast<Body*>(source->ptr);
+    // The owner has dropped bytes that were promised to this frame: the stream is beyond repair.
+    if (body.bytes.size() < length) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     if (!s.output_.append(header, 9) || !body.bytes.move_to(s.output_, length)) {
       return NGHTTP2_ERR_CALLBACK_FAILURE;
     }

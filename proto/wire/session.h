@@ -81,6 +81,8 @@ class SessionHandler {
   virtual void on_goaway(StreamId last_stream, std::uint32_t error_code) = 0;
   /// The peer's first SETTINGS has arrived.
   virtual void on_settings() = 0;
+  /// Client: the request's header block has moved to the session's output.
+  virtual void on_request_headers_sent(StreamId /*stream*/, void* /*user*/) {}
 
  protected:
   ~SessionHandler() = default;

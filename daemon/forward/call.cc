@@ -1,0 +1,428 @@
+#include "daemon/forward/call.h"
+
+#include <charconv>
+#include <string>
+#include <utility>
+
+#include "daemon/forward/control_link.h"
+#include "daemon/forward/downstream.h"
+#include "daemon/forward/status_reply.h"
+#include "proto/wire/grpc_timeout.h"
+
+namespace plugind::forward {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// A request body up to this size is kept until the plugin begins to answer, so that a call which an
+// instance refused can be sent to another one.
+constexpr std::size_t kReplayBound = 64 << 10;
+// An instance may refuse a call, or end before it took it, this often.
+constexpr std::uint32_t kMaxAttempts = 3;
+
+}  // namespace
+
+Call::Call(Context& context, Downstream& downstream, wire::StreamId stream)
+    : context_(context),
+      downstream_(&downstream),
+      down_transport_(downstream.transport()),
+      down_stream_(stream),
+      arrived_(Clock::now()) {
+  ++context_.counters.calls;
+}
+
+Call::~Call() {
+  if (deadline_entry_) context_.deadlines.remove(*deadline_entry_);
+}
+
+// -- the host's side --------------------------------------------------------------------------
+
+void Call::on_request(wire::HeaderList& headers, bool end_stream) {
+  request_ = std::move(headers);
+  request_ended_ = end_stream;
+  if (request_.get(":method") != "POST") return answer_http("405");
+  if (!request_.get("content-type").starts_with("application/grpc")) return answer_http("415");
+  if (context_.draining) {
+    return answer(make_error(Reason::kDraining, "plugind is shutting down; call again later"));
+  }
+  route();
+}
+
+void Call::route() {
+  auto target = context_.router.route(downstream_->bound_plugin(), request_);
+  if (!target) return answer(target.error());
+  plugin_ = std::move(target->plugin);
+  set_deadline();
+  if (response_ended_) return;
+  if (!plugin_) return forward_to_control();
+  plugin_->count_call();
+  downstream_->note_plugin_call();
+  if (plugin_->manifest().dialect == plugin::DialectKind::kGoPlugin && answer_lifecycle_call()) {
+    return;
+  }
+  if (plugin::Instance* instance = plugin_->ready_instance(downstream_->host().id)) {
+    forward_to_plugin(instance->shared_from_this());
+  } else {
+    wait_for_instance();
+  }
+}
+
+void Call::wait_for_instance() {
+  waiting_ = plugin_->wait_instance(
+      downstream_->host().id, downstream_->host().peer.pid,
+      [this](const std::expected<std::shared_ptr<plugin::Instance>, Error>& instance) {
+        const FlushQueue::Turn turn(context_.queue);
+        const auto ticket = std::exchange(waiting_, nullptr);
+        if (instance) {
+          forward_to_plugin(*instance);
+        } else {
+          answer(instance.error());
+        }
+      });
+}
+
+void Call::forward_to_plugin(const std::shared_ptr<plugin::Instance>& instance) {
+  // Between the news that it is ready and now it may have ended.
+  if (!instance->ready()) return wait_for_instance();
+  if (!open_upstream(static_cast<Upstream&>(instance->connection()).core())) {
+    if (++attempts_ < kMaxAttempts) return wait_for_instance();
+    return answer(Error{Reason::kPluginProtocolError,
+                        "plugin '" + plugin_->name() + "' takes no more calls on its connection",
+                        {{"plugin", plugin_->name()}}});
+  }
+  instance_ = instance;
+  instance_->call_started();
+}
+
+void Call::forward_to_control() {
+  if (UpstreamCore* core = context_.control.ready()) {
+    if (open_upstream(*core)) return;
+  }
+  // Lives as long as the call waits.
+  const auto ticket = std::make_shared<int>(0);
+  waiting_ = ticket;
+  context_.control.wait([this, weak = std::weak_ptr<int>(ticket)](
+                            const std::expected<std::shared_ptr<UpstreamCore>, Error>& core) {
+    if (weak.expired()) return;
+    const FlushQueue::Turn turn(context_.queue);
+    waiting_.reset();
+    if (!core) {
+      answer(make_error(Reason::kInternal,
+                        "the control service does not answer: " + core.error().message));
+    } else if (!open_upstream(**core)) {
+      answer(make_error(Reason::kDraining, "plugind is shutting down"));
+    }
+  });
+}
+
+bool Call::open_upstream(UpstreamCore& core) {
+  const Host& host = downstream_->host();
+  wire::HeaderList headers;
+  for (std::size_t i = 0; i < request_.count(); ++i) {
+    const wire::HeaderField field = request_[i];
+    // What begins with plugind- is between host and daemon, or what only the daemon may say.
+    if (field.name.starts_with("plugind-")) continue;
+    if (field.name == ":authority") {
+      // tonic refuses an authority that is a socket path, which is what many hosts send.
+      headers.add(field.name, "localhost");
+    } else if (field.name == "grpc-timeout" && deadline_) {
+      const auto left =
+          std::chrono::duration_cast<std::chrono::nanoseconds>(*deadline_ - arrived_) -
+          (Clock::now() - arrived_);
+      headers.add(field.name, wire::format_grpc_timeout(left.count()).view());
+    } else {
+      headers.add(field.name, field.value, field.never_index);
+    }
+  }
+  char number[24];
+  if (host.peer.known) {
+    const auto end = std::to_chars(number, number + sizeof number, host.peer.uid).ptr;
+    headers.add("plugind-peer-uid", {number, end});
+  }
+  // Different in every call: kept out of HPACK's table, where it would only push others out.
+  const auto end = std::to_chars(number, number + sizeof number, context_.counters.calls).ptr;
+  headers.add("plugind-call-id", {number, end}, true);
+
+  const bool has_body = !request_ended_ || !up_body_.bytes.empty();
+  up_body_.finished = request_ended_;
+  up_body_.deferred = false;
+  up_stream_ = core.open(headers, has_body ? &up_body_ : nullptr, *this);
+  if (up_stream_ < 0) return false;
+  up_transport_ = core.transport();
+  up_open_ = true;
+  return true;
+}
+
+void Call::on_request_data(const std::uint8_t* data, std::size_t size) {
+  request_received_ += size;
+  if (response_ended_ || (!up_open_ && !waiting_)) return consume_request(size);
+  scan_request(data, size);
+  if (response_ended_) return consume_request(size);
+  if (!up_body_.bytes.append(data, size)) {
+    return answer(make_error(Reason::kInternal, "out of memory"));
+  }
+  if (replayable_ && (replay_.size() + size > kReplayBound || !replay_.append(data, size))) {
+    replayable_ = false;
+    replay_.clear();
+  }
+  if (up_open_) {
+    up().resume(up_stream_, up_body_);
+    up_transport_->touch();
+  }
+}
+
+void Call::scan_request(const std::uint8_t* data, std::size_t size) {
+  if (!plugin_) return;
+  const std::uint64_t most = plugin_->manifest().calls_max_message;
+  while (true) {
+    const wire::MessageScanner::Step step = scanner_.next(data, size);
+    using Event = wire::MessageScanner::Event;
+    if (step.event == Event::kNeedMore || step.event == Event::kInvalid) return;
+    if (step.event == Event::kBegin && step.size > most) {
+      return answer(Error{Reason::kRequestTooLarge,
+                          "a request message has " + std::to_string(step.size) +
+                              " bytes; plugin '" + plugin_->name() + "' takes " +
+                              std::to_string(most) + " (calls.max_message)",
+                          {{"plugin", plugin_->name()}}});
+    }
+  }
+}
+
+void Call::on_request_end() {
+  if (request_ended_) return;
+  request_ended_ = true;
+  if (up_open_ && !response_ended_) {
+    up().finish(up_stream_, up_body_);
+    up_transport_->touch();
+  }
+}
+
+void Call::on_request_headers_too_large() {
+  answer(make_error(Reason::kHeadersTooLarge, "the call's metadata is larger than " +
+                                                  std::to_string(context_.limits.max_header_block) +
+                                                  " bytes. Send large values in the message."));
+}
+
+void Call::on_response_body_sent(std::size_t size) { consume_response(size); }
+
+void Call::on_downstream_closed() {
+  downstream_ = nullptr;
+  waiting_.reset();
+  output_subscription_.reset();
+  // What the host will not read any more must not hold the instance's window.
+  consume_response(down_body_.bytes.size());
+  down_body_.bytes.clear();
+  if (up_open_) reset_upstream(wire::kCancel);
+  delete_if_done();
+}
+
+void Call::on_downstream_lost() { on_downstream_closed(); }
+
+// -- the instance's side ----------------------------------------------------------------------
+
+void Call::on_headers(wire::SessionHandler::Block block, wire::HeaderList& headers,
+                      bool end_stream) {
+  if (downstream_ == nullptr || response_ended_) return;
+  using Block = wire::SessionHandler::Block;
+  replayable_ = false;
+  replay_.clear();
+  down_transport_->touch();
+  if (block == Block::kInformational) {
+    down().submit_informational(down_stream_, headers);
+  } else if (block == Block::kResponse) {
+    response_started_ = true;
+    down().submit_response(down_stream_, headers, end_stream ? nullptr : &down_body_);
+    if (end_stream) response_ended();
+  } else {
+    trailers_ = std::move(headers);
+    down().finish_with_trailers(down_stream_, down_body_, trailers_);
+    response_ended();
+  }
+}
+
+void Call::on_data(const std::uint8_t* data, std::size_t size) {
+  if (downstream_ == nullptr || response_ended_ || !down_body_.bytes.append(data, size)) {
+    return consume_response(size);
+  }
+  down().resume(down_stream_, down_body_);
+  down_transport_->touch();
+}
+
+void Call::on_end_of_data() {
+  if (downstream_ == nullptr || response_ended_) return;
+  down().finish(down_stream_, down_body_);
+  down_transport_->touch();
+  response_ended();
+}
+
+void Call::on_body_sent(std::size_t size) { consume_request(size); }
+
+void Call::on_headers_too_large() {
+  const std::string who = plugin_ ? "plugin '" + plugin_->name() + "'" : "the control service";
+  answer(make_error(Reason::kHeadersTooLarge, who + " answered with more metadata than " +
+                                                  std::to_string(context_.limits.max_header_block) +
+                                                  " bytes"));
+}
+
+void Call::on_closed(std::uint32_t error_code) {
+  upstream_ended();
+  if (downstream_ != nullptr && !response_ended_) {
+    if (error_code == wire::kRefusedStream && may_send_again()) {
+      send_again();
+      return;
+    }
+    // Clients make the gRPC status of the HTTP/2 code, as the specification's table says.
+    down().reset(down_stream_, error_code == wire::kNoError ? wire::kInternalError : error_code);
+    down_transport_->touch();
+    response_ended_ = true;
+  }
+  delete_if_done();
+}
+
+void Call::on_connection_lost(bool sent) {
+  upstream_ended();
+  if (downstream_ == nullptr || response_ended_) return delete_if_done();
+  if (!sent && may_send_again()) return send_again();
+  if (instance_ == nullptr) {
+    return answer(make_error(Reason::kDraining, "the control service has ended"));
+  }
+  const auto ticket = std::make_shared<int>(0);
+  waiting_ = ticket;
+  instance_->explain_loss([this, weak = std::weak_ptr<int>(ticket)](const Error& error) {
+    if (weak.expired()) return;
+    const FlushQueue::Turn turn(context_.queue);
+    waiting_.reset();
+    answer(error);
+  });
+}
+
+// -- ends -------------------------------------------------------------------------------------
+
+bool Call::may_send_again() const {
+  return plugin_ != nullptr && replayable_ && !response_started_ && attempts_ + 1 < kMaxAttempts;
+}
+
+void Call::send_again() {
+  ++attempts_;
+  instance_.reset();
+  up_transport_.reset();
+  up_body_.bytes.clear();
+  // replay_ keeps its bytes: this attempt may fail, too.
+  wire::Slice slices[16];
+  wire::ByteQueue copy;
+  while (!replay_.empty()) {
+    const std::size_t count = replay_.peek(slices, 1);
+    if (count == 0) break;
+    const std::size_t size = slices[0].size;
+    up_body_.bytes.append(slices[0].data, size);
+    replay_.move_to(copy, size);
+  }
+  replay_ = std::move(copy);
+  wait_for_instance();
+}
+
+void Call::answer(const Error& error) {
+  if (downstream_ == nullptr || response_ended_) return;
+  if (!response_started_) {
+    wire::HeaderList headers;
+    add_response_start(headers);
+    add_status(headers, error);
+    down().submit_response(down_stream_, headers, nullptr);
+  } else {
+    trailers_.clear();
+    add_status(trailers_, error);
+    down().finish_with_trailers(down_stream_, down_body_, trailers_);
+  }
+  down_transport_->touch();
+  response_ended();
+  if (up_open_) reset_upstream(wire::kCancel);
+}
+
+void Call::answer_http(std::string_view http_status) {
+  wire::HeaderList headers;
+  add_http_status(headers, http_status);
+  down().submit_response(down_stream_, headers, nullptr);
+  down_transport_->touch();
+  response_ended();
+}
+
+void Call::response_ended() {
+  response_ended_ = true;
+  waiting_.reset();
+  if (deadline_entry_) context_.deadlines.remove(*std::exchange(deadline_entry_, std::nullopt));
+  // The plugin has answered; what the host still sends is of no use to it.
+  if (up_open_ && !request_ended_) reset_upstream(wire::kNoError);
+  if (!up_open_) {
+    consume_request(up_body_.bytes.size());
+    up_body_.bytes.clear();
+  }
+}
+
+void Call::upstream_ended() {
+  up_open_ = false;
+  if (instance_) instance_->call_finished();
+  // Request bytes that the instance never took.  Those that may be sent again stay counted.
+  if (downstream_ == nullptr || response_ended_ || !may_send_again()) {
+    consume_request(up_body_.bytes.size());
+    up_body_.bytes.clear();
+  }
+}
+
+void Call::reset_upstream(std::uint32_t error_code) {
+  up().reset(up_stream_, error_code);
+  up_transport_->touch();
+}
+
+void Call::consume_request(std::size_t size) {
+  // What is sent a second time was consumed the first time.
+  const std::uint64_t left = request_received_ - request_consumed_;
+  if (size > left) size = left;
+  if (size == 0) return;
+  request_consumed_ += size;
+  down().consume(down_stream_, size);
+  down_transport_->touch();
+}
+
+void Call::consume_response(std::size_t size) {
+  if (size == 0 || up_transport_ == nullptr) return;
+  up().consume(up_stream_, size);
+  up_transport_->touch();
+}
+
+void Call::delete_if_done() {
+  if (downstream_ == nullptr && !up_open_) delete this;
+}
+
+void Call::set_deadline() {
+  const std::string_view text = request_.get("grpc-timeout");
+  if (!text.empty()) {
+    const auto timeout = wire::parse_grpc_timeout(text);
+    if (!timeout) {
+      return answer(make_error(Reason::kRequestInvalid,
+                               "the grpc-timeout '" + std::string(text) + "' is not a timeout"));
+    }
+    // Longer than a year is no deadline; adding it to a time point could overflow.
+    constexpr std::chrono::nanoseconds kYear = std::chrono::hours(24 * 365);
+    if (*timeout < kYear.count()) deadline_ = arrived_ + std::chrono::nanoseconds(*timeout);
+  }
+  if (plugin_ && plugin_->manifest().calls_timeout.count() > 0) {
+    const auto most = arrived_ + plugin_->manifest().calls_timeout;
+    if (!deadline_ || most < *deadline_) deadline_ = most;
+  }
+  if (!deadline_) return;
+  deadline_entry_ = context_.deadlines.add(*deadline_, [this] {
+    deadline_entry_.reset();
+    const FlushQueue::Turn turn(context_.queue);
+    const auto ms =
+        std::chrono::duration_cast<std::chrono::milliseconds>(*deadline_ - arrived_).count();
+    std::string message = "no answer within " + std::to_string(ms) + " ms";
+    if (plugin_) {
+      message += " from plugin '" + plugin_->name() + "'";
+      if (up_stream_ < 0) message += ", which has not become ready";
+    }
+    answer(make_error(Reason::kCallTimeout, message));
+  });
+}
+
+}  // namespace plugind::forward

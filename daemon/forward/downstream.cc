@@ -1,0 +1,100 @@
+#include "daemon/forward/downstream.h"
+
+#include <utility>
+
+namespace plugind::forward {
+
+namespace {
+Call* call_of(void* user) { return static_cast<Call*>(user); }
+}  // namespace
+
+Downstream::Downstream(Context& context, Transport::Socket socket, std::string bound_plugin,
+                       Host host, Closed closed)
+    : context_(context),
+      bound_plugin_(std::move(bound_plugin)),
+      host_(std::move(host)),
+      closed_(std::move(closed)),
+      transport_(std::make_shared<Transport>(
+          context.queue, std::move(socket), wire::Role::kServer, context.limits,
+          static_cast<wire::SessionHandler&>(*this), static_cast<Transport::Owner&>(*this))) {}
+
+void Downstream::drain() {
+  transport_->session().submit_goaway();
+  transport_->touch();
+}
+
+void Downstream::close() {
+  transport_->session().terminate(wire::kNoError);
+  transport_->detach();
+  lose_calls();
+}
+
+void Downstream::lose_calls() {
+  while (!calls_.empty()) {
+    Call& call = calls_.front();
+    calls_.pop_front();
+    call.on_downstream_lost();
+  }
+}
+
+void Downstream::on_transport_closed(const std::string& why) {
+  const auto self = shared_from_this();
+  lose_calls();
+  closed_(*this, why);
+}
+
+void Downstream::end_interest(plugin::Plugin& plugin) {
+  interest_ended_ = true;
+  plugin.host_gone(host_.id);
+}
+
+void Downstream::note_plugin_call() {
+  if (std::exchange(interest_ended_, false)) context_.router.supervisor().host_back(host_.id);
+}
+
+void* Downstream::on_stream_opened(wire::StreamId stream) {
+  auto* call = new Call(context_, *this, stream);
+  calls_.push_back(*call);
+  return call;
+}
+
+void Downstream::on_headers(wire::StreamId, void* user, Block block, wire::HeaderList& headers,
+                            bool end_stream) {
+  if (user == nullptr) return;
+  if (block == Block::kRequest) {
+    call_of(user)->on_request(headers, end_stream);
+  } else if (end_stream) {
+    // gRPC has no request trailers; what ends the request ends it.
+    call_of(user)->on_request_end();
+  }
+}
+
+void Downstream::on_data(wire::StreamId stream, void* user, const std::uint8_t* data,
+                         std::size_t size) {
+  if (user == nullptr) {
+    transport_->session().consume(stream, size);
+  } else {
+    call_of(user)->on_request_data(data, size);
+  }
+}
+
+void Downstream::on_end_of_data(wire::StreamId, void* user) {
+  if (user != nullptr) call_of(user)->on_request_end();
+}
+
+void Downstream::on_body_sent(wire::StreamId, void* user, std::size_t size) {
+  if (user != nullptr) call_of(user)->on_response_body_sent(size);
+}
+
+void Downstream::on_headers_too_large(wire::StreamId, void* user, Block) {
+  if (user != nullptr) call_of(user)->on_request_headers_too_large();
+}
+
+void Downstream::on_stream_closed(wire::StreamId, void* user, std::uint32_t) {
+  if (user == nullptr) return;
+  Call& call = *call_of(user);
+  calls_.erase(calls_.iterator_to(call));
+  call.on_downstream_closed();
+}
+
+}  // namespace plugind::forward

@@ -1,0 +1,87 @@
+#include "daemon/forward/forwarder.h"
+
+#include <utility>
+
+namespace plugind::forward {
+
+Forwarder::Forwarder(boost::asio::any_io_executor loop, FlushQueue& queue,
+                     UpstreamConnector& connector, plugin::Supervisor& supervisor,
+                     plugin::Endpoint control, const wire::Limits& limits, Listener::Report report)
+    : supervisor_(supervisor),
+      deadlines_(loop),
+      hosts_([&supervisor](plugin::HostId host) { supervisor.host_gone(host); },
+             [&supervisor](plugin::HostId host) { supervisor.host_back(host); }),
+      router_(supervisor),
+      control_(loop, connector, std::move(control)),
+      context_{.loop = loop,
+               .queue = queue,
+               .deadlines = deadlines_,
+               .hosts = hosts_,
+               .router = router_,
+               .control = control_,
+               .limits = limits,
+               .draining = false,
+               .counters = {}},
+      report_(std::move(report)) {}
+
+Forwarder::~Forwarder() = default;
+
+void Forwarder::listen(platform::LocalSocket front) {
+  front_ = Listener::on_unix(context_, std::move(front), "", report_);
+  front_->start();
+}
+
+std::expected<void, Error> Forwarder::listen_tcp(const Address& address) {
+  auto listener = Listener::on_tcp(context_, address.host, address.port, report_);
+  if (!listener) return std::unexpected(listener.error());
+  front_ = std::move(*listener);
+  front_->start();
+  return {};
+}
+
+void Forwarder::open_plugin_sockets() {
+  watch_ = supervisor_.events().watch([this](const plugin::Event& event) {
+    if (event.kind == plugin::Event::Kind::kRegistered) {
+      open_plugin_socket(event.plugin);
+    } else if (event.kind == plugin::Event::Kind::kRemoved) {
+      const auto it = plugin_sockets_.find(event.plugin);
+      if (it == plugin_sockets_.end()) return;
+      it->second->close();
+      plugin_sockets_.erase(it);
+    }
+  });
+  for (const plugin::PluginStatus& status : supervisor_.list()) {
+    open_plugin_socket(status.manifest.name);
+  }
+}
+
+void Forwarder::open_plugin_socket(const std::string& name) {
+  if (plugin_sockets_.contains(name)) return;
+  const std::string path = supervisor_.plugin_socket_path(name).string();
+  // The front socket's lock guards the whole runtime directory.
+  auto socket = platform::LocalSocket::listen(path, {.lock = false});
+  if (!socket) {
+    report_("plugin-socket-failed", "plugin=" + name + " " + socket.error().message);
+    return;
+  }
+  auto listener = Listener::on_unix(context_, std::move(*socket), name, report_);
+  listener->start();
+  plugin_sockets_.emplace(name, std::move(listener));
+}
+
+void Forwarder::drain() {
+  context_.draining = true;
+  const FlushQueue::Turn turn(context_.queue);
+  if (front_) front_->drain();
+  for (const auto& [name, listener] : plugin_sockets_) listener->drain();
+}
+
+void Forwarder::close() {
+  watch_.reset();
+  const FlushQueue::Turn turn(context_.queue);
+  if (front_) front_->close();
+  for (const auto& [name, listener] : plugin_sockets_) listener->close();
+  control_.close();
+}
+
+}  // namespace plugind::forward
