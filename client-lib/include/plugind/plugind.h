@@ -54,7 +54,8 @@ PD_API const char *pd_version(void);
  *
  * A client may be used by many threads at once; their calls share one connection.  A connection
  * that breaks is opened again by the next call.  After fork(), the child must connect for itself:
- * there a call on an inherited client fails with FAILED_PRECONDITION.
+ * there a call on an inherited client fails with FAILED_PRECONDITION, and pd_close only closes the
+ * inherited descriptor.
  *
  * Actionable errors: UNAVAILABLE (14) no daemon answers there, the message says how to start one;
  * INVALID_ARGUMENT (3) the address cannot be understood; PERMISSION_DENIED (7) the socket may not be
@@ -76,8 +77,10 @@ PD_API void pd_options_set_timeout_ms(pd_options *options, int64_t timeout_ms);
 
 /* Adds one pair of request metadata.  `name` is lower case as gRPC demands; a name that ends in
  * "-bin" takes any bytes, which are sent in base64, other names take printable ASCII.  The pair is
- * copied.  Returns 0, or 3 (INVALID_ARGUMENT) when the name or value is not allowed: the options are
- * then unchanged. */
+ * copied.  Returns 0; or 3 (INVALID_ARGUMENT) when the name or value is not allowed: names that begin
+ * with "grpc-" or "plugind-" and those that HTTP gives a meaning to are not; or 8
+ * (RESOURCE_EXHAUSTED) when all pairs together would be over 48 KiB, or memory is short.  When it is
+ * not 0 the options are unchanged. */
 PD_API int pd_options_add_metadata(pd_options *options, const char *name, const void *value,
                                    size_t value_size);
 
@@ -87,9 +90,21 @@ PD_API int pd_options_add_metadata(pd_options *options, const char *name, const 
  * `method` names.  `method` is "/package.Service/Method".  `request` is the serialised request
  * message of `request_size` bytes; it may be NULL when the size is 0.  `options` may be NULL.
  *
+ * A message may have up to 2 GiB - 1 bytes either way.  A call that the daemon certainly has not seen
+ * (it was restarted meanwhile, or is about to be) is sent once more by itself; no other is.
+ *
  * Actionable errors: every gRPC status that the plugin or the daemon answers with; when the daemon
- * answered, pd_error_reason() is one of docs/errors.md.  When the daemon went away during the call:
- * UNAVAILABLE with the reason DAEMON_GONE. */
+ * answered, pd_error_reason() is one of docs/errors.md.  This library itself answers with:
+ *   UNAVAILABLE (14)          DAEMON_UNREACHABLE  nobody answers at the address; see pd_connect
+ *   UNAVAILABLE (14)          DAEMON_GONE         the daemon went away during the call, which may or
+ *                                                 may not have been carried out
+ *   DEADLINE_EXCEEDED (4)     CALL_TIMEOUT        the options' timeout passed
+ *   CANCELLED (1)             CLIENT_CLOSED       pd_close was called meanwhile
+ *   FAILED_PRECONDITION (9)   CLIENT_FORKED       the client was opened before fork()
+ *   INVALID_ARGUMENT (3)      ""                  method, plugin or request cannot be sent
+ *   RESOURCE_EXHAUSTED (8)    ""                  a message or the metadata is over its bound, or
+ *                                                 memory is short
+ *   INTERNAL (13), UNKNOWN (2) ""                 the answer is not that of a unary gRPC call */
 PD_API pd_reply *pd_invoke(pd_client *client, const char *plugin, const char *method,
                            const void *request, size_t request_size, const pd_options *options,
                            pd_error **error);

@@ -1,0 +1,278 @@
+#include "client-lib/src/client.h"
+
+#include <cerrno>
+
+#include "client-lib/src/memory.h"
+#include "client-lib/src/request_headers.h"
+
+namespace plugind::client {
+namespace {
+
+// While a connection is being opened, this often it is asked whether the client is being closed.
+constexpr Time kConnectLookUp = 100 * kMillisecond;
+
+Time earlier(Time a, Time b) { return a < b ? a : b; }
+
+}  // namespace
+
+Client::Client(const Address& address, std::int64_t timeout_ms)
+    : address_(address), timeout_ms_(timeout_ms), process_(process_id()) {}
+
+Client::~Client() {
+  if (connection_ != nullptr) put(connection_);
+}
+
+// A use of a connection, to the end of a scope.
+class Client::Held {
+ public:
+  Held(Client& client, Connection* connection) : client_(client), connection_(connection) {
+    ++connection->users;
+  }
+  ~Held() { client_.put(connection_); }
+  Held(const Held&) = delete;
+  Held& operator=(const Held&) = delete;
+  Connection* operator->() const { return connection_; }
+  Connection& operator*() const { return *connection_; }
+
+ private:
+  Client& client_;
+  Connection* connection_;
+};
+
+void Client::put(Connection* connection) {
+  if (--connection->users > 0) return;
+  connections_.remove(connection);
+  destroy(connection);
+}
+
+pd_error* Client::open() {
+  const Lock lock(mutex_);
+  pd_error* error = nullptr;
+  acquire(kNever, &error);
+  return error;
+}
+
+void Client::close(Client* client) {
+  if (client->is_forked()) {
+    for (Connection* connection = client->connections_.front(); connection != nullptr;
+         connection = client->connections_.after(connection)) {
+      connection->forget_socket();
+    }
+    return;
+  }
+  {
+    const Lock lock(client->mutex_);
+    client->is_closing_ = true;
+    for (Connection* connection = client->connections_.front(); connection != nullptr;
+         connection = client->connections_.after(connection)) {
+      connection->fail(kCancelled, kReasonClosed, "pd_close was called");
+    }
+    while (client->active_calls_ > 0) client->changed_.wait(client->mutex_, kNever);
+  }
+  destroy(client);
+}
+
+pd_error* Client::closed() const {
+  return make_error(kCancelled, kReasonClosed, "pd_close was called while the call ran");
+}
+
+pd_error* Client::timed_out(const Request& request) const {
+  return make_error(kDeadlineExceeded, kReasonTimeout, "%s did not answer within %lld ms",
+                    request.method, static_cast<long long>(request.options->timeout_ms));
+}
+
+// -- connecting ------------------------------------------------------------------------------
+
+pd_error* Client::connect_failure(ConnectResult result, const Socket& socket) const {
+  switch (result) {
+    case ConnectResult::kNotPermitted:
+      return make_error(kPermissionDenied, kReasonUnreachable,
+                        "this user may not open %s: ask for the rights to it, or start a plugind "
+                        "of your own and set PLUGIND_SOCKET",
+                        address_.text);
+    case ConnectResult::kNotYet:
+      return make_error(kDeadlineExceeded, kReasonUnreachable,
+                        "%s took no connection in time: is plugind overloaded?", address_.text);
+    case ConnectResult::kNotThere:
+      return make_error(
+          kUnavailable, kReasonUnreachable,
+          "no plugind answers at %s (%s): start it with \"plugind --manifests DIR\" "
+          "or \"systemctl start plugind\", or set PLUGIND_SOCKET",
+          address_.text,
+          socket.error() == ECONNREFUSED ? "nobody listens there" : "there is no such socket");
+    default:
+      return make_error(kUnavailable, kReasonUnreachable,
+                        "cannot connect to plugind at %s: the operating system says error %d",
+                        address_.text, socket.error());
+  }
+}
+
+pd_error* Client::greeting_failure(const Connection& connection) const {
+  if (is_closing_) return closed();
+  if (connection.is_broken()) {
+    return make_error(kUnavailable, kReasonUnreachable,
+                      "what answers at %s ended the connection before it greeted as plugind does: "
+                      "is it plugind, and does it run?",
+                      address_.text);
+  }
+  return make_error(kDeadlineExceeded, kReasonUnreachable,
+                    "%s took the connection but did not greet in time: is it plugind, and does it "
+                    "run?",
+                    address_.text);
+}
+
+// Opens a connection; nobody else does meanwhile.  Gives the lock up while it waits.
+pd_error* Client::connect(Time deadline) {
+  Socket socket;
+  ConnectResult result = ConnectResult::kNotYet;
+  while (result == ConnectResult::kNotYet && !is_closing_) {
+    const Unlock unlock(mutex_);
+    const Time time = now();
+    if (time >= deadline) break;
+    result = socket.connect(address_, earlier(deadline, time + kConnectLookUp));
+  }
+  if (is_closing_) return closed();
+  if (result != ConnectResult::kConnected) return connect_failure(result, socket);
+  auto* connection = create<Connection>(mutex_, address_, std::move(socket));
+  if (connection == nullptr || !connection->is_valid()) {
+    destroy(connection);
+    return out_of_memory();
+  }
+  ++connection->users;
+  connections_.push_back(connection);
+  connection_ = connection;
+  return nullptr;
+}
+
+// A connection that takes calls, valid until the lock is given up.  Null: *error says why there is
+// none.
+Connection* Client::acquire(Time call_deadline, pd_error** error) {
+  while (true) {
+    if (is_closing_) {
+      *error = closed();
+      return nullptr;
+    }
+    if (connection_ != nullptr) connection_->look();
+    if (connection_ != nullptr && !connection_->is_usable()) {
+      put(connection_);
+      connection_ = nullptr;
+    }
+    if (connection_ != nullptr && connection_->is_greeted()) return connection_;
+    if (connection_ == nullptr && is_connecting_) {
+      if (now() >= call_deadline) {
+        *error =
+            make_error(kDeadlineExceeded, kReasonTimeout,
+                       "no connection to plugind at %s within the call's timeout", address_.text);
+        return nullptr;
+      }
+      changed_.wait(mutex_, call_deadline);
+      continue;
+    }
+    if (connection_ == nullptr) {
+      const Time deadline = after(now(), timeout_ms_);
+      is_connecting_ = true;
+      *error = connect(earlier(deadline, call_deadline));
+      is_connecting_ = false;
+      changed_.broadcast();
+      if (*error != nullptr) return nullptr;
+      greeting_deadline_ = deadline;
+    }
+    const Held connection(*this, connection_);
+    const Time greeting_deadline = greeting_deadline_;
+    Waiter waiter(Waiter::Purpose::kGreeting);
+    connection->wait(waiter, earlier(greeting_deadline, call_deadline));
+    if (connection->is_greeted()) continue;
+    *error = greeting_failure(*connection);
+    // A call with a short timeout of its own leaves the greeting to others.
+    if (now() >= greeting_deadline)
+      connection->fail(kUnavailable, kReasonUnreachable, "no greeting");
+    return nullptr;
+  }
+}
+
+// -- calling ---------------------------------------------------------------------------------
+
+pd_reply* Client::invoke(const Request& request, pd_error** error) {
+  if (is_forked()) {
+    *error = make_error(kFailedPrecondition, kReasonForked,
+                        "this client was opened before fork(): the child process must call "
+                        "pd_connect for itself");
+    return nullptr;
+  }
+  const Lock lock(mutex_);
+  if (is_closing_) {
+    *error = closed();
+    return nullptr;
+  }
+  ++active_calls_;
+  pd_reply* reply = invoke_locked(request, error);
+  if (--active_calls_ == 0 && is_closing_) changed_.broadcast();
+  return reply;
+}
+
+pd_reply* Client::invoke_locked(const Request& request, pd_error** error) {
+  const std::int64_t timeout_ms = request.options != nullptr ? request.options->timeout_ms : 0;
+  const Time deadline = timeout_ms > 0 ? after(now(), timeout_ms) : kNever;
+  wire::HeaderList headers;
+  *error = fill_request_headers(request, headers);
+  if (*error != nullptr) return nullptr;
+
+  // A call that the daemon certainly has not seen is tried once more: it was restarted, or it is
+  // about to be.
+  for (int attempts_left = 2; attempts_left > 0; --attempts_left) {
+    pd_reply* reply = nullptr;
+    bool refused = false;
+    *error = attempt(request, headers, deadline, &reply, &refused);
+    if (!refused) return reply;
+  }
+  *error = is_closing_
+               ? closed()
+               : make_error(kUnavailable, kReasonGone,
+                            "plugind at %s refused the call twice; try again later", address_.text);
+  return nullptr;
+}
+
+pd_error* Client::wait_for_stream(Connection& connection, Time deadline, bool* refused) {
+  while (!connection.has_free_stream()) {
+    Waiter waiter(Waiter::Purpose::kFreeStream);
+    if (!connection.wait(waiter, deadline)) {
+      return make_error(kDeadlineExceeded, kReasonTimeout,
+                        "plugind at %s takes no more calls at a time from this client, and none "
+                        "ended within the call's timeout",
+                        address_.text);
+    }
+    if (!connection.is_usable()) {
+      *refused = true;
+      return nullptr;
+    }
+  }
+  return nullptr;
+}
+
+pd_error* Client::attempt(const Request& request, const wire::HeaderList& headers, Time deadline,
+                          pd_reply** reply, bool* refused) {
+  pd_error* error = nullptr;
+  Connection* acquired = acquire(deadline, &error);
+  if (acquired == nullptr) return error;
+  const Held connection(*this, acquired);
+  error = wait_for_stream(*connection, deadline, refused);
+  if (error != nullptr || *refused) return error;
+
+  auto* call = create<Call>(request.message, request.size);
+  if (call == nullptr) return out_of_memory();
+  if (!connection->submit(*call, headers)) {
+    call->refuse();
+    // Ids are used up, or the like: this connection only finishes what it has.
+    connection->retire();
+  }
+  const bool answered = connection->wait(call->waiter, deadline);
+  *refused = call->is_refused();
+  error = answered ? call->take_error() : timed_out(request);
+  if (error == nullptr) *reply = call->take_reply();
+  if (error == nullptr && *reply == nullptr && !*refused) error = out_of_memory();
+  connection->cancel(*call);
+  if (--call->references == 0) destroy(call);
+  return error;
+}
+
+}  // namespace plugind::client

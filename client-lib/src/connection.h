@@ -1,0 +1,105 @@
+// One connection to the daemon, driven by the threads that wait on it: no thread is made here.
+//
+// The first thread that waits becomes the leader: it receives, outside the lock, and gives the
+// bytes to the session, which ends calls and wakes the threads that wait for them.  When the
+// leader's own wait is over, it wakes another waiter to lead.  A thread that submits sends its
+// bytes by itself; when the socket takes no more, it (or another waiter) waits until it does.
+//
+// All functions need the lock that the constructor was given; wait() gives it up meanwhile.
+#pragma once
+
+#include <cstdint>
+
+#include "client-lib/src/address.h"
+#include "client-lib/src/call.h"
+#include "client-lib/src/list.h"
+#include "client-lib/src/socket.h"
+#include "client-lib/src/sync.h"
+#include "proto/wire/session.h"
+
+namespace plugind::client {
+
+class Connection final : private wire::SessionHandler {
+ public:
+  Connection(Mutex& mutex, const Address& address, Socket&& socket);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  /// The client counts who uses the connection.
+  unsigned users = 0;
+  Link<Connection> link;
+
+  bool is_valid() const { return session_.is_valid(); }
+  /// The daemon's SETTINGS have come: it is one, and it listens.
+  bool is_greeted() const { return is_greeted_; }
+  bool is_broken() const { return is_broken_; }
+  /// New calls may start here.
+  bool is_usable() const { return !is_broken_ && !is_going_away_; }
+  bool has_free_stream() const;
+
+  /// Receives what has come while nobody waited, to learn whether the daemon still is there.
+  void look();
+
+  /// Starts `call`; the connection holds a reference until its stream is gone.  False when no call
+  /// can start here any more.
+  bool submit(Call& call, const wire::HeaderList& headers);
+  /// Tells the daemon that nobody waits for the call.
+  void cancel(Call& call);
+
+  /// Waits until `waiter.is_done`, doing the connection's I/O if nobody else does.  False when the
+  /// deadline passes first.  A broken connection ends every wait.
+  bool wait(Waiter& waiter, Time deadline);
+
+  /// No new calls; those that run go on.
+  void retire() { is_going_away_ = true; }
+  /// Breaks the connection: every wait ends, and every call ends with `code` and `reason`, but
+  /// those of which no byte was sent: they are refused.  `why` is part of a sentence.
+  void fail(int code, const char* reason, const char* why);
+  /// Closes the descriptor without a word to the daemon, in a fork that inherited it.
+  void forget_socket() { socket_.close(); }
+
+ private:
+  using CallList = List<Call, &Call::link>;
+  using WaiterList = List<Waiter, &Waiter::link>;
+
+  bool has_output() { return !is_unwritable_ && !session_.output().empty(); }
+  void lead(Time deadline);
+  void help_sending(Time deadline);
+  void flush();
+  void take(const Socket::Received& received);
+  void finish_waiters(Waiter::Purpose purpose);
+  void wake_one();
+  void drop(Call* call);
+
+  void* on_stream_opened(wire::StreamId stream) override;
+  void on_headers(wire::StreamId stream, void* user, Block block, wire::HeaderList& headers,
+                  bool end_stream) override;
+  void on_data(wire::StreamId stream, void* user, const std::uint8_t* data,
+               std::size_t size) override;
+  void on_end_of_data(wire::StreamId stream, void* user) override;
+  void on_body_sent(wire::StreamId stream, void* user, std::size_t size) override;
+  void on_headers_too_large(wire::StreamId stream, void* user, Block block) override;
+  void on_stream_closed(wire::StreamId stream, void* user, std::uint32_t error_code) override;
+  void on_goaway(wire::StreamId last_stream, std::uint32_t error_code) override;
+  void on_settings() override;
+
+  static constexpr std::size_t kReceiveSize = 128u << 10;
+
+  Mutex& mutex_;
+  Address address_;
+  Socket socket_;
+  wire::Session session_;
+  CallList calls_;      // Whose streams are open.
+  WaiterList waiters_;  // Everybody in wait().
+  std::uint64_t sent_ = 0;
+  bool is_greeted_ = false;
+  bool is_broken_ = false;
+  bool is_going_away_ = false;
+  bool is_unwritable_ = false;  // Sending failed; what the daemon said before may still be read.
+  bool has_leader_ = false;
+  bool has_sender_ = false;
+  std::uint8_t buffer_[kReceiveSize];  // The leader's.
+};
+
+}  // namespace plugind::client
