@@ -8,13 +8,14 @@ const protos = fileURLToPath(new URL('../../../plugins/proto/', import.meta.url)
 
 export const services = loadSync(['kv.proto', 'text.proto'], { includeDirs: [protos] });
 
-const { root } = protobuf.parse(`
+const schema = `
   syntax = "proto3";
   package google.rpc;
   message Any { string type_url = 1; bytes value = 2; }
   message Status { int32 code = 1; string message = 2; repeated Any details = 3; }
   message ErrorInfo { string reason = 1; string domain = 2; map<string, string> metadata = 3; }
-`);
+`;
+const { root } = protobuf.parse(schema, { keepCase: true });
 const Status = root.lookupType('google.rpc.Status');
 const ErrorInfo = root.lookupType('google.rpc.ErrorInfo');
 

@@ -58,7 +58,7 @@ function open() {
     try {
       return koffi.load(name);
     } catch (error) {
-      failures.push(error.message);
+      failures.push(`${name}: ${error.message}`);
     }
   }
   throw new Error(

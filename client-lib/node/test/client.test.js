@@ -11,10 +11,8 @@ const timeoutMs = 30_000;
 const slots = Math.max(1, (Number(process.env.UV_THREADPOOL_SIZE) || 4) - 1);
 
 function invoke(client, name, request, options) {
-  return client.invoke('text', `/test.Test/${name}`, request && Buffer.from(request), {
-    timeoutMs,
-    ...options,
-  });
+  const bytes = Buffer.from(request);
+  return client.invoke('text', `/test.Test/${name}`, bytes, { timeoutMs, ...options });
 }
 
 const failsWith = (code, reason, message = /./) => (error) => {

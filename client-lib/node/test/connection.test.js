@@ -12,8 +12,9 @@ import { TestServer } from './support.js';
 const empty = new Uint8Array(0);
 const echo = (client) => client.invoke('text', '/test.Test/Echo', empty, { timeoutMs: 30_000 });
 
-test('a server that dies is an answer, and its successor is found', async () => {
+test('a server that dies is an answer, and its successor is found', async (t) => {
   const server = await TestServer.start();
+  t.after(() => server.stop());
   const client = await connect({ address: server.address });
   const exit = client.invoke('text', '/test.Test/Exit', empty, { timeoutMs: 30_000 });
   await assert.rejects(exit, { code: Code.UNAVAILABLE, reason: 'DAEMON_GONE' });
@@ -22,7 +23,6 @@ test('a server that dies is an answer, and its successor is found', async () => 
   await server.restart();
   assert.equal((await echo(client)).length, 0);
   client.close();
-  await server.stop();
 });
 
 test('connect says where no daemon answers', async () => {
@@ -35,15 +35,16 @@ test('connect refuses an address it cannot understand', async () => {
   await assert.rejects(pigeon, { code: Code.INVALID_ARGUMENT });
 });
 
-test('no signal is touched', { skip: process.platform !== 'linux' }, async () => {
+test('no signal is touched', { skip: process.platform !== 'linux' }, async (t) => {
   const server = await TestServer.start();
+  t.after(() => server.stop());
   const script = fileURLToPath(new URL('state-of-host.mjs', import.meta.url));
   const host = spawn(process.execPath, [script, server.address], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const lines = createInterface({ input: host.stdout })[Symbol.asyncIterator]();
   assert.equal((await lines.next()).value, 'changed by load and call: []');
-  await server.stop();
+  await server.end();
   host.stdin.end();
   assert.equal((await lines.next()).value, 'changed by its death: []');
   assert.equal((await lines.next()).value, 'changed by close: []');

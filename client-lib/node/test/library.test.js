@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
 
 import { libraryVersion } from 'plugind';
 
 import { DECLARATIONS } from '../lib/library.js';
+import { TestServer } from './support.js';
 
 const header = new URL('../../include/plugind/plugind.h', import.meta.url);
 
@@ -35,4 +37,17 @@ test('a missing library says what to do', () => {
     encoding: 'utf8',
   });
   assert.match(result.stderr, /set PLUGIND_LIBRARY to the file.*nonexistent/);
+});
+
+test('the host in the README runs', async (t) => {
+  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+  const [, source] = /```js\n([^]*?)```/.exec(readme);
+  const server = await TestServer.start();
+  t.after(() => server.stop());
+  const run = promisify(execFile);
+  const result = await run(process.execPath, ['--input-type=module', '--eval', source], {
+    cwd: new URL('..', import.meta.url),
+    env: { ...process.env, PLUGIND_SOCKET: server.address },
+  });
+  assert.deepEqual(result, { stdout: 'hello\n', stderr: '' });
 });

@@ -1,6 +1,7 @@
 // A plain gRPC server for the tests: `server.mjs unix:/path` prints "ready" when it listens.
 //
-// Its service test.Test takes any bytes, so it needs no generated code:
+// Its methods take any bytes, so it needs no generated code; they are those of test.Test, and Echo of
+// text.v1.Text too:
 //   Echo, Reverse   answer the request, and the request reversed
 //   Metadata        answers the request metadata as JSON: name → value in hex
 //   Fail            INVALID_ARGUMENT with a message and google.rpc.ErrorInfo reason TEST_REASON
@@ -11,15 +12,18 @@
 //   Open            opens the door
 //   Exit            ends this process during the call
 // It leaves when its standard input closes, so that it cannot outlive the test.
+import { rmSync } from 'node:fs';
+
 import grpc from '@grpc/grpc-js';
 import protobuf from 'protobufjs';
 
-const { root } = protobuf.parse(`
+const schema = `
   syntax = "proto3";
   message Any { string type_url = 1; bytes value = 2; }
   message Status { int32 code = 1; string message = 2; repeated Any details = 3; }
   message ErrorInfo { string reason = 1; string domain = 2; }
-`);
+`;
+const { root } = protobuf.parse(schema, { keepCase: true });
 
 function errorDetails(code, message) {
   const value = root.lookupType('ErrorInfo').encode({ reason: 'TEST_REASON', domain: 'plugind' });
@@ -63,27 +67,27 @@ const handlers = {
 };
 
 const same = (bytes) => bytes;
-const service = Object.fromEntries(
-  Object.keys(handlers).map((name) => [
-    name,
-    {
-      path: `/test.Test/${name}`,
-      requestStream: false,
-      responseStream: false,
-      requestSerialize: same,
-      requestDeserialize: same,
-      responseSerialize: same,
-      responseDeserialize: same,
-    },
-  ]),
-);
+const method = (path) => ({
+  path,
+  requestStream: false,
+  responseStream: false,
+  requestSerialize: same,
+  requestDeserialize: same,
+  responseSerialize: same,
+  responseDeserialize: same,
+});
+const names = Object.keys(handlers);
+const service = Object.fromEntries(names.map((name) => [name, method(`/test.Test/${name}`)]));
 
 const server = new grpc.Server({
   'grpc.max_receive_message_length': -1,
   'grpc.max_send_message_length': -1,
 });
 server.addService(service, handlers);
-server.bindAsync(process.argv[2], grpc.ServerCredentials.createInsecure(), (error) => {
+server.addService({ Echo: method('/text.v1.Text/Echo') }, handlers);
+const address = process.argv[2];
+rmSync(address.replace('unix:', ''), { force: true }); // of a server that was ended before
+server.bindAsync(address, grpc.ServerCredentials.createInsecure(), (error) => {
   if (error) throw error;
   console.log('ready');
 });

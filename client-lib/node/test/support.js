@@ -40,9 +40,14 @@ export class TestServer {
     if (exitCode === null && signalCode === null) await once(this.process, 'exit');
   }
 
-  async stop() {
+  /** Ends the server, which may be started again. */
+  async end() {
     this.process.stdin.end();
     await this.ended();
+  }
+
+  async stop() {
+    await this.end();
     await rm(this.directory, { recursive: true });
   }
 }

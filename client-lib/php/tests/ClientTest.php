@@ -105,9 +105,11 @@ final class ClientTest extends TestCase
         self::assertSame("\0\xff", $seen['x-data-bin']);
     }
 
-    /** @testWith ["X-Upper", "v"]
-     *            ["x-text", "two\nlines"]
-     *            ["x\u0000y", "v"] */
+    /**
+     * @testWith ["X-Upper", "v"]
+     *           ["x-text", "two\nlines"]
+     *           ["x\u0000y", "v"]
+     */
     public function testMetadataThatGrpcForbidsIsRefused(string $name, string $value): void
     {
         $error = self::failure(fn () => $this->invoke('Echo', metadata: [$name => $value]));
@@ -137,8 +139,10 @@ final class ClientTest extends TestCase
         self::assertSame('on', $this->invoke('Echo', 'on'));
     }
 
-    /** @testWith [0.0]
-     *            [-1.0] */
+    /**
+     * @testWith [0.0]
+     *           [-1.0]
+     */
     public function testATimeoutThatCouldMeanForeverIsRefused(float $timeout): void
     {
         $this->expectException(\ValueError::class);

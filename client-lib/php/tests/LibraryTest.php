@@ -47,6 +47,15 @@ final class LibraryTest extends TestCase
         self::assertStringContainsString('/nonexistent/libplugind.so', $output);
     }
 
+    public function testTheHostInTheReadmeRuns(): void
+    {
+        $readme = file_get_contents(__DIR__ . '/../README.md');
+        preg_match('/```php\n(.*?)```/s', $readme, $example);
+        $server = new Server();
+        $environment = ['PLUGIND_SOCKET' => $server->address] + getenv();
+        self::assertSame("hello\n", $this->runPhp(['-r', $example[1]], $environment));
+    }
+
     /**
      * @requires OS Linux
      */

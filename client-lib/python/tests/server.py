@@ -1,6 +1,6 @@
 """A plain gRPC server for the tests: `server.py unix:/path` prints "ready" when it listens.
 
-Its service /test.Test takes any bytes, so it needs no generated code:
+Its methods take any bytes, so it needs no generated code, and have any service's name:
   Echo, Reverse   answer the request, and the request reversed
   Metadata        answers the request metadata as "name=hex of the value" lines
   Fail            INVALID_ARGUMENT with a message and google.rpc.ErrorInfo reason TEST_REASON
@@ -30,8 +30,7 @@ class Service(grpc.GenericRpcHandler):
         self._met = 0
 
     def service(self, details):
-        package, name = details.method.rsplit("/", 1)
-        method = getattr(self, name, None) if package == "/test.Test" else None
+        method = getattr(self, details.method.rsplit("/", 1)[1], None)
         return method and grpc.unary_unary_rpc_method_handler(method)
 
     def Echo(self, request, context):

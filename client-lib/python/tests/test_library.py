@@ -1,3 +1,4 @@
+import os
 import pathlib
 import re
 import subprocess
@@ -8,6 +9,7 @@ import pytest
 import plugind
 from plugind import _library
 
+PACKAGE = pathlib.Path(__file__).parents[1]
 HEADER = pathlib.Path(__file__).parents[2] / "include" / "plugind" / "plugind.h"
 
 
@@ -49,3 +51,18 @@ def test_no_signal_and_no_thread_is_touched(mortal_server):
         mortal_server.kill()
         rest, _ = host.communicate(timeout=60)
     assert rest == "changed by its death: set()\nchanged by close: set()\n"
+
+
+def test_the_host_in_the_readme_runs(shared_server):
+    source = re.search(r"```python\n(.*?)```", (PACKAGE / "README.md").read_text(), re.S)[1]
+    result = subprocess.run(
+        [sys.executable, "-c", source],
+        env={
+            **os.environ,
+            "PLUGIND_SOCKET": shared_server.address,
+            "PYTHONPATH": str(PACKAGE / ".cache" / "stubs"),
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert (result.stdout, result.stderr) == ("hello\n", "")
