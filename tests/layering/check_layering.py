@@ -66,7 +66,7 @@ LAYERS: List[Layer] = [
     layer("daemon/plugin", "daemon/error.h", "asio tomlplusplus"),
     layer("daemon/dialect", "daemon/error.h daemon/plugin daemon/platform", "asio"),
     layer("daemon/forward", "daemon/error.h daemon/plugin daemon/platform proto/wire", "asio"),
-    layer("daemon/control", "daemon/error.h daemon/plugin proto", "asio grpc"),
+    layer("daemon/control", "daemon/error.h daemon/plugin proto proto/wire", "asio grpc"),
     layer("daemon/app", f"daemon/error.h proto proto/wire {DAEMON}",
           "asio boost grpc spdlog cli11 tomlplusplus"),
     layer("daemon", f"daemon/error.h proto proto/wire {DAEMON}",

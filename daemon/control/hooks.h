@@ -1,0 +1,35 @@
+// What the control service needs of the composition root.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <expected>
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "daemon/error.h"
+#include "daemon/plugin/supervisor.h"
+
+namespace plugind::control {
+
+/// What only the composition root knows about the daemon.
+struct DaemonFacts {
+  std::string version;
+  std::int64_t pid = 0;
+  std::chrono::system_clock::time_point start_time;
+  std::string socket;  ///< The front socket, as an address.
+  std::filesystem::path runtime_dir;
+  std::filesystem::path manifest_dir;
+  std::uint32_t connections = 0;     ///< Open connections of hosts.
+  std::uint64_t resident_bytes = 0;  ///< 0 where the platform does not tell.
+};
+
+/// Called on the loop only.
+struct ControlHooks {
+  /// Loads the manifests and applies them; on an Error nothing has changed.
+  std::function<std::expected<plugin::ReloadSummary, Error>()> reload;
+  std::function<DaemonFacts()> facts;
+};
+
+}  // namespace plugind::control

@@ -1,0 +1,43 @@
+// StreamLogs: the lines that a plugin's log has, then those that come.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "daemon/control/plugin_admin.h"
+#include "daemon/control/stream_call.h"
+#include "plugind/v1/log.pb.h"
+
+namespace plugind::control {
+
+using LogCall = StreamCall<v1::StreamLogsResponse>;
+
+/// Lives on the loop.  Follows the plugin of a name: when a reload registers it anew its new log is
+/// followed, when a reload removes it the call is closed.
+class LogFollow : public std::enable_shared_from_this<LogFollow> {
+ public:
+  LogFollow(boost::asio::any_io_executor loop, PluginAdmin& admin, std::weak_ptr<LogCall> call,
+            std::string name);
+  /// Follows `log` from now on, and whatever log the plugin has later.
+  void start(std::shared_ptr<plugin::OutputLog> log);
+
+ private:
+  void follow(std::shared_ptr<plugin::OutputLog> log);
+  /// The set of plugins has changed.
+  void look_again();
+
+  boost::asio::any_io_executor loop_;
+  PluginAdmin& admin_;
+  std::weak_ptr<LogCall> call_;
+  std::string name_;
+  std::shared_ptr<plugin::OutputLog> log_;
+  plugin::OutputLog::Subscription lines_;
+  plugin::EventBus::Subscription events_;
+};
+
+v1::StreamLogsResponse to_response(const plugin::LogLine& line);
+
+}  // namespace plugind::control

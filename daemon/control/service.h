@@ -1,0 +1,72 @@
+// plugind.v1.PluginHost on the domain.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <string>
+
+#include "daemon/control/call_gate.h"
+#include "daemon/control/hooks.h"
+#include "daemon/control/plugin_admin.h"
+#include "daemon/control/stream_call.h"
+#include "plugind/v1/plugin_host.grpc.pb.h"
+
+namespace plugind::control {
+
+/// Its functions are called on gRPC's threads; they post to the loop and are answered from there.
+/// Everything it is given outlives it and its calls.
+class PluginHostService final : public v1::PluginHost::CallbackService {
+ public:
+  PluginHostService(boost::asio::any_io_executor loop, PluginAdmin& admin,
+                    const ControlHooks& hooks, CallGate& gate, StreamBounds bounds);
+
+  grpc::ServerUnaryReactor* ListPlugins(grpc::CallbackServerContext* context,
+                                        const v1::ListPluginsRequest* request,
+                                        v1::ListPluginsResponse* response) override;
+  grpc::ServerUnaryReactor* GetPlugin(grpc::CallbackServerContext* context,
+                                      const v1::GetPluginRequest* request,
+                                      v1::GetPluginResponse* response) override;
+  grpc::ServerUnaryReactor* StartPlugin(grpc::CallbackServerContext* context,
+                                        const v1::StartPluginRequest* request,
+                                        v1::StartPluginResponse* response) override;
+  grpc::ServerUnaryReactor* StopPlugin(grpc::CallbackServerContext* context,
+                                       const v1::StopPluginRequest* request,
+                                       v1::StopPluginResponse* response) override;
+  grpc::ServerUnaryReactor* RestartPlugin(grpc::CallbackServerContext* context,
+                                          const v1::RestartPluginRequest* request,
+                                          v1::RestartPluginResponse* response) override;
+  grpc::ServerUnaryReactor* ReloadManifests(grpc::CallbackServerContext* context,
+                                            const v1::ReloadManifestsRequest* request,
+                                            v1::ReloadManifestsResponse* response) override;
+  grpc::ServerUnaryReactor* GetDaemonInfo(grpc::CallbackServerContext* context,
+                                          const v1::GetDaemonInfoRequest* request,
+                                          v1::GetDaemonInfoResponse* response) override;
+  grpc::ServerWriteReactor<v1::StreamLogsResponse>* StreamLogs(
+      grpc::CallbackServerContext* context, const v1::StreamLogsRequest* request) override;
+  grpc::ServerWriteReactor<v1::WatchEventsResponse>* WatchEvents(
+      grpc::CallbackServerContext* context, const v1::WatchEventsRequest* request) override;
+
+ private:
+  using AdminAction = void (PluginAdmin::*)(const std::string&, PluginAdmin::StatusCallback);
+
+  /// Runs `work(call)` on the loop.
+  template <class Response, class Work>
+  grpc::ServerUnaryReactor* serve(Response* response, Work work);
+  /// Runs start, stop or restart and answers with the plugin as it is then.
+  template <class Response>
+  grpc::ServerUnaryReactor* act(AdminAction action, const std::string& name, Response* response);
+  /// Runs `work(call, held)` on the loop.  What `work` puts into `held` is destroyed on the loop
+  /// when the call is over.
+  template <class Response, class Held, class Work>
+  grpc::ServerWriteReactor<Response>* stream(Work work);
+
+  boost::asio::any_io_executor loop_;
+  PluginAdmin& admin_;
+  const ControlHooks& hooks_;
+  CallGate& gate_;
+  StreamBounds bounds_;
+};
+
+/// What a call is told that comes or is open while the daemon ends.
+grpc::Status draining_status();
+
+}  // namespace plugind::control
