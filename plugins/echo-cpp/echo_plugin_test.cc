@@ -1,5 +1,6 @@
 // Runs the real executable, without plugind.  $ECHO_CPP says where it is.
 #include <fcntl.h>
+#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -203,6 +204,52 @@ TEST_F(EchoPluginTest, ListensOnTcpAndEndsCleanlyWhenAsked) {
   plugin.signal(SIGTERM);
   const int status = plugin.wait();
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+}
+
+/// One message there, one message back, as bytes, and the caller's end of the call.
+std::string call(const std::string& target, const std::string& method, const std::string& request) {
+  grpc::GenericStub stub{grpc::CreateChannel(target, grpc::InsecureChannelCredentials())};
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+  grpc::CompletionQueue queue;
+  const auto done = [&queue] {
+    void* tag = nullptr;
+    bool ok = false;
+    return queue.Next(&tag, &ok) && ok;
+  };
+  const auto stream = stub.PrepareCall(&context, method, &queue);
+  stream->StartCall(nullptr);
+  const grpc::Slice slice{request};
+  grpc::ByteBuffer reply;
+  if (done()) stream->WriteLast(grpc::ByteBuffer{&slice, 1}, {}, nullptr);
+  if (done()) stream->Read(&reply, nullptr);
+  std::string bytes;
+  grpc::Slice whole;
+  if (done() && reply.DumpToSingleSlice(&whole).ok()) {
+    bytes.assign(reinterpret_cast<const char*>(whole.begin()), whole.size());
+  }
+  grpc::Status status;
+  stream->Finish(&status, nullptr);
+  done();
+  EXPECT_TRUE(status.ok()) << method << ": " << status.error_message();
+  return bytes;
+}
+
+TEST_F(EchoPluginTest, AnswersHealthAndReflection) {
+  EchoProcess plugin{"unix:" + socket_path(), ""};
+  ASSERT_EQ(plugin.line(), "listening on unix:" + socket_path());
+  const std::string target = "unix:" + socket_path();
+  const std::string serving = "\x08\x01";
+  EXPECT_EQ(call(target, "/grpc.health.v1.Health/Check", ""), serving);
+  EXPECT_EQ(call(target, "/grpc.health.v1.Health/Check",
+                 "\x0a\x0c"
+                 "echo.v1.Echo"),
+            serving);
+  const std::string list_services{"\x3a\x00", 2};
+  EXPECT_NE(
+      call(target, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", list_services)
+          .find("echo.v1.Echo"),
+      std::string::npos);
 }
 
 TEST_F(EchoPluginTest, SaysWhenItCannotListen) {

@@ -7,6 +7,8 @@
 
 namespace echo {
 
+inline constexpr char kServiceName[] = "echo.v1.Echo";
+
 /// Made once and registered with one server, which it must outlive.
 std::unique_ptr<grpc::Service> make_echo_service();
 

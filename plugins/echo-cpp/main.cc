@@ -117,6 +117,8 @@ int main(int argc, char** argv) {
   if (!server || (!listen->descriptor && port == 0)) {
     return fail("cannot listen on " + listen->address + ": is the address taken?");
   }
+  // grpc++ says SERVING for the server as a whole only.
+  server->GetHealthCheckService()->SetServingStatus(echo::kServiceName, true);
   if (listen->descriptor) {
     std::puts("listening on descriptor 3");
   } else if (listen->address.starts_with("unix:")) {
