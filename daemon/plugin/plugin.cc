@@ -68,19 +68,13 @@ Plugin::WaitTicket Plugin::wait_instance(HostId host, std::int64_t host_pid,
 }
 
 void Plugin::ensure_instance(HostId key, Slot& slot) {
-  if (slot.instance != nullptr || slot.start_scheduled) return;
-  if (key != 0 && spare_ != nullptr) {
+  if (slot.start_scheduled) return;
+  if (slot.instance == nullptr && key != 0 && spare_ != nullptr) {
     slot.instance = std::exchange(spare_, nullptr);
     slot.instance->assign_host(key, slot.host_pid);
-    if (slot.instance->ready()) {
-      // Not from inside wait_instance().
-      asio::post(environment_.loop, [self = shared_from_this(), key] {
-        const auto it = self->slots_.find(key);
-        if (it != self->slots_.end() && it->second.instance && it->second.instance->ready()) {
-          self->answer_waiters(it->second, it->second.instance);
-        }
-      });
-    }
+  }
+  if (slot.instance != nullptr) {
+    if (slot.instance->ready()) answer_soon(key);
     return;
   }
   const Clock::Duration delay = slot.failures.delay(environment_.clock.now(), *manifest_);
@@ -97,6 +91,15 @@ void Plugin::ensure_instance(HostId key, Slot& slot) {
       " ms; " + last_failure_;
   asio::co_spawn(environment_.loop, start_after_backoff(key, ++slot.generation, delay),
                  asio::detached);
+}
+
+void Plugin::answer_soon(HostId key) {
+  asio::post(environment_.loop, [self = shared_from_this(), key] {
+    const auto it = self->slots_.find(key);
+    if (it == self->slots_.end()) return;
+    const auto instance = it->second.instance;
+    if (instance && instance->ready()) self->answer_waiters(it->second, instance);
+  });
 }
 
 asio::awaitable<void> Plugin::start_after_backoff(HostId key, std::uint64_t generation,

@@ -89,6 +89,7 @@ class Plugin : public std::enable_shared_from_this<Plugin>, private Instance::Ow
   std::optional<Error> refusal(const Slot& slot) const;
   void ensure_instance(HostId key, Slot& slot);
   void start_instance(HostId key, Slot& slot);
+  void answer_soon(HostId key);
   std::shared_ptr<Instance> make_instance();
   boost::asio::awaitable<void> start_after_backoff(HostId key, std::uint64_t generation,
                                                    Clock::Duration delay);

@@ -1,0 +1,51 @@
+// A dialect whose instances are ready as soon as their process and connection exist.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "daemon/plugin/dialect.h"
+
+namespace plugind::testing {
+
+class FakeDialect final : public plugin::Dialect {
+ public:
+  boost::asio::awaitable<std::expected<plugin::Started, Error>> start(
+      plugin::StartContext context) override {
+    ++starts;
+    directories.push_back(context.directory);
+    if (start_takes.count() > 0) co_await context.clock.sleep(start_takes);
+    if (next_error) co_return std::unexpected(*std::exchange(next_error, std::nullopt));
+    plugin::ProcessSpec spec;
+    spec.tree_name = context.instance;
+    spec.on_output = [&log = context.log, &clock = context.clock, id = context.instance](
+                         plugin::OutputStream stream, std::string_view bytes) {
+      log.append(id, stream, bytes, clock.wall_now());
+    };
+    auto process = context.processes.spawn(std::move(spec));
+    if (!process) co_return std::unexpected(process.error());
+    plugin::Started started;
+    started.endpoint.address = "unix:" + (context.directory / "instance.sock").string();
+    auto connection =
+        co_await context.connector.connect(started.endpoint, std::chrono::milliseconds(100));
+    if (!connection) co_return std::unexpected(connection.error());
+    started.process = std::move(*process);
+    started.connection = std::move(*connection);
+    co_return started;
+  }
+
+  boost::asio::awaitable<void> request_shutdown(plugin::Started&, plugin::Clock&,
+                                                std::chrono::milliseconds) override {
+    ++shutdown_requests;
+    co_return;
+  }
+
+  std::chrono::milliseconds start_takes{0};
+  std::optional<Error> next_error;  ///< The next start fails with it.
+  int starts = 0;
+  int shutdown_requests = 0;
+  std::vector<std::filesystem::path> directories;
+};
+
+}  // namespace plugind::testing
