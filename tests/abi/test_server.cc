@@ -179,7 +179,8 @@ class TestServer::Peer final : public wire::SessionHandler {
       return session_->finish_with_trailers(s.id, s.body, s.trailers);
     }
     if (s.method == "Reset") return session_->reset(s.id, wire::kEnhanceYourCalm);
-    if (s.method == "Die") {
+    if (s.method == "Quit") server_.stopping_ = true;
+    if (s.method == "Die" || s.method == "Quit") {
       is_closed_ = true;
       return;
     }
@@ -198,7 +199,7 @@ class TestServer::Peer final : public wire::SessionHandler {
       stream.header_text += '\n';
     }
     const std::string path(headers.get(":path"));
-    stream.method = path.starts_with("/test.Test/") ? path.substr(11) : "";
+    stream.method = path.substr(path.rfind('/') + 1);
     ++server_.calls_;
     if (stream.method == "FailEarly") refuse(stream, "3", "no", "");
     if (end_stream) answer(stream);
@@ -288,8 +289,6 @@ void TestServer::stop() {
   stopping_ = true;
   wake();
   thread_.join();
-  peers_.clear();
-  ::close(listener_);
 }
 
 void TestServer::release() {
@@ -355,6 +354,8 @@ void TestServer::run() {
       peers_.push_back(std::move(peer));
     }
   }
+  peers_.clear();
+  ::close(listener_);
 }
 
 }  // namespace plugind::test

@@ -22,7 +22,7 @@ enum class Manner {
   kOneStream,  ///< Serves, but one call at a time.
 };
 
-/// The service is "/test.Test/METHOD":
+/// Every service has these methods:
 ///   Echo          answers with the request
 ///   Metadata      answers with the request's header block, one "name: value" a line
 ///   Size          the request is a decimal number; answers with so many bytes
@@ -30,7 +30,9 @@ enum class Manner {
 ///   Fail          UNAVAILABLE, message "it ended: 100%\n", details with reason PLUGIN_CRASHED
 ///   FailEarly     INVALID_ARGUMENT when the header block is there, without reading the body
 ///   Http503 NotGrpc NoStatus NoMessage TwoMessages Compressed OverSize BadFlag CutShort
-///   BigTrailers BadDetails Reset Die        what their names say
+///   BigTrailers BadDetails Reset            what their names say
+///   Die           closes the connection
+///   Quit          ends the server as stop() does
 class TestServer {
  public:
   /// Listens on a Unix socket in a new directory, or on a loopback port.
