@@ -17,12 +17,14 @@ std::string default_socket_address();
 /// The runtime directory: the directory of the front socket.
 class RuntimeDir {
  public:
-  /// Makes `path` (mode 0700, missing parents included) with its subdirectories, or checks that
-  /// it is safe: a directory that belongs to us and that nobody else may write to.  What a dead
-  /// daemon left below instances/ and plugins/ is removed.  The caller holds the front socket's
-  /// lock (local_socket.h) or is otherwise the only daemon there. Error: RuntimeDirUnsafe, telling
-  /// the chown or chmod to run; System.
+  /// Makes `path` (mode 0700, missing parents included) and its subdirectories, or checks that they
+  /// are safe: directories that belong to us and that nobody else may write to.
+  /// Error: RuntimeDirUnsafe, telling the chown or chmod to run; System.
   static std::expected<RuntimeDir, Error> open(const std::filesystem::path& path);
+
+  /// Removes what a dead daemon left below plugins/ and instances/.  Only for the one daemon that
+  /// may be here: call it once the front socket's lock is held (local_socket.h).
+  std::expected<void, Error> clear_leftovers() const;
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path plugins() const { return path_ / "plugins"; }

@@ -1,0 +1,74 @@
+// Initializers for CloneLauncher: what a plugin finds when its main begins.  Each on_exec_setup
+// runs in the child: async-signal-safe, no allocation.
+#pragma once
+
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "daemon/platform/linux/launcher.h"
+
+namespace plugind::platform {
+
+inline boost::system::error_code last_error() { return {errno, boost::system::system_category()}; }
+
+/// A session of its own, so that neither terminal signals nor ours to our group reach it.
+struct NewSession {
+  boost::system::error_code on_exec_setup(CloneLauncher&, const CloneLauncher::Path&,
+                                          const char* const*) const {
+    return ::setsid() == -1 ? last_error() : boost::system::error_code();
+  }
+};
+
+struct WorkingDirectory {
+  const char* path;  ///< "" leaves it as it is.
+
+  boost::system::error_code on_exec_setup(CloneLauncher& launcher, const CloneLauncher::Path&,
+                                          const char* const*) const {
+    if (*path == '\0') return {};
+    launcher.child_stage = SpawnStage::kDirectory;
+    if (::chdir(path) != 0) return last_error();
+    launcher.child_stage = SpawnStage::kChild;
+    return {};
+  }
+};
+
+/// Gives the program `source` as its descriptor `target`.  Every source must be above every target.
+struct BindDescriptor {
+  int target;
+  int source;  ///< -1: nothing
+
+  boost::system::error_code on_setup(CloneLauncher& launcher, const CloneLauncher::Path&,
+                                     const char* const*&) const {
+    if (source != -1 && target > STDERR_FILENO) launcher.fd_whitelist.push_back(target);
+    return {};
+  }
+  boost::system::error_code on_exec_setup(CloneLauncher&, const CloneLauncher::Path&,
+                                          const char* const*) const {
+    if (source != -1 && ::dup2(source, target) == -1) return last_error();
+    return {};
+  }
+};
+
+/// Writes the pid, which only the child knows, into a prepared environment entry.
+struct OwnPid {
+  /// Room for kDigits characters and the end, or null.
+  char* digits;
+  static constexpr int kDigits = 10;
+
+  boost::system::error_code on_exec_setup(CloneLauncher&, const CloneLauncher::Path&,
+                                          const char* const*) const {
+    if (!digits) return {};
+    char reversed[kDigits];
+    int count = 0;
+    for (auto pid = static_cast<unsigned>(::getpid()); pid != 0 && count < kDigits; pid /= 10) {
+      reversed[count++] = static_cast<char>('0' + pid % 10);
+    }
+    char* out = digits;
+    while (count > 0) *out++ = reversed[--count];
+    *out = '\0';
+    return {};
+  }
+};
+
+}  // namespace plugind::platform

@@ -1,0 +1,173 @@
+#include "daemon/platform/linux/clone_exec.h"
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/sched.h>
+#include <pthread.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdint>
+
+namespace plugind::platform {
+namespace {
+
+struct Failure {
+  int stage;
+  int error;
+};
+
+/// Between clone and exec no signal may run a handler of the parent's in the child.
+class AllSignalsBlocked {
+ public:
+  AllSignalsBlocked() {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &old_);
+  }
+  ~AllSignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &old_, nullptr); }
+  AllSignalsBlocked(const AllSignalsBlocked&) = delete;
+  AllSignalsBlocked& operator=(const AllSignalsBlocked&) = delete;
+
+ private:
+  sigset_t old_;
+};
+
+long clone3(int cgroup, int* process) {
+  clone_args arguments{};
+  arguments.flags = CLONE_PIDFD | CLONE_CLEAR_SIGHAND;
+  arguments.pidfd = reinterpret_cast<std::uintptr_t>(process);
+  arguments.exit_signal = SIGCHLD;
+  if (cgroup != -1) {
+    arguments.flags |= CLONE_INTO_CGROUP;
+    arguments.cgroup = static_cast<std::uint64_t>(cgroup);
+  }
+  return ::syscall(SYS_clone3, &arguments, sizeof(arguments));
+}
+
+// From here to the end of child_main: async-signal-safe only, no allocation.
+
+/// CLONE_CLEAR_SIGHAND leaves ignored signals ignored, and so does exec.
+void reset_dispositions() {
+  // The kernel's sigaction, all zero: SIG_DFL.  glibc's own refuses the two signals it keeps.
+  const std::uint64_t defaults[8] = {};
+  for (int signal = 1; signal < _NSIG; ++signal) {
+    ::syscall(SYS_rt_sigaction, signal, defaults, nullptr, _NSIG / 8);
+  }
+}
+
+int close_on_exec_except(std::span<const int> keep) {
+  unsigned first = 0;
+  for (const int fd : keep) {
+    const auto kept = static_cast<unsigned>(fd);
+    if (kept > first && ::syscall(SYS_close_range, first, kept - 1, CLOSE_RANGE_CLOEXEC) != 0) {
+      return errno;
+    }
+    first = kept + 1;
+  }
+  return ::syscall(SYS_close_range, first, ~0U, CLOSE_RANGE_CLOEXEC) == 0 ? 0 : errno;
+}
+
+int prepare_child(const CloneRequest& request, pid_t parent, SpawnStage& stage) {
+  stage = SpawnStage::kChild;
+  if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return errno;
+  // The parent may have died before the death signal was set.
+  if (::getppid() != parent) return ESRCH;
+  reset_dispositions();
+  if (request.prepare) {
+    if (const int error = request.prepare(request.argument, stage)) return error;
+  }
+  stage = SpawnStage::kChild;
+  if (const int error = close_on_exec_except(request.keep)) return error;
+  sigset_t none;
+  ::sigemptyset(&none);
+  if (::sigprocmask(SIG_SETMASK, &none, nullptr) != 0) return errno;
+  stage = SpawnStage::kExec;
+  ::execve(request.executable, const_cast<char* const*>(request.argv),
+           const_cast<char* const*>(request.envp));
+  return errno;
+}
+
+[[noreturn]] void child_main(const CloneRequest& request, pid_t parent, int report) {
+  SpawnStage stage = SpawnStage::kNone;
+  Failure failure{};
+  failure.error = prepare_child(request, parent, stage);
+  failure.stage = static_cast<int>(stage);
+  // If this fails the parent is gone.
+  [[maybe_unused]] const ssize_t written = ::write(report, &failure, sizeof(failure));
+  ::_exit(127);
+}
+
+CloneResult failed(SpawnStage stage, int error) {
+  CloneResult result;
+  result.stage = stage;
+  result.error = error;
+  return result;
+}
+
+void reap(pid_t pid) {
+  while (::waitpid(pid, nullptr, 0) == -1 && errno == EINTR) {
+  }
+}
+
+}  // namespace
+
+CloneResult clone_and_exec(const CloneRequest& request) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return failed(SpawnStage::kSetup, errno);
+  UniqueFd outcome(ends[0]), report(ends[1]);
+  // Out of the way of the descriptors that the program gets.
+  const int lowest = request.keep.empty() ? 0 : request.keep.back() + 1;
+  if (report.get() < lowest) {
+    report.reset(::fcntl(report.get(), F_DUPFD_CLOEXEC, lowest));
+    if (!report) return failed(SpawnStage::kSetup, errno);
+  }
+
+  const pid_t parent = ::getpid();
+  int process = -1;
+  long pid;
+  int clone_error = 0;
+  {
+    const AllSignalsBlocked blocked;
+    pid = clone3(request.cgroup, &process);
+    if (pid == 0) child_main(request, parent, report.get());
+    if (pid == -1) clone_error = errno;
+  }
+  if (pid == -1) return failed(SpawnStage::kClone, clone_error);
+
+  CloneResult result;
+  result.pid = static_cast<pid_t>(pid);
+  result.process = UniqueFd(process);
+  report.reset();
+  Failure failure{};
+  ssize_t n;
+  while ((n = ::read(outcome.get(), &failure, sizeof(failure))) == -1 && errno == EINTR) {
+  }
+  // The pipe closes without a word when the exec has succeeded, or when somebody killed the child
+  // before it; then it is a program that ended very early.
+  if (n == 0) return result;
+  reap(result.pid);
+  if (n != sizeof(failure)) return failed(SpawnStage::kChild, n == -1 ? errno : EPROTO);
+  return failed(static_cast<SpawnStage>(failure.stage), failure.error);
+}
+
+int probe_clone(int cgroup) {
+  int process = -1;
+  const long pid = clone3(cgroup, &process);
+  if (pid == -1) return errno;
+  if (pid == 0) ::_exit(0);
+  ::close(process);
+  reap(static_cast<pid_t>(pid));
+  return 0;
+}
+
+void kill_and_reap(pid_t pid, int process) {
+  ::syscall(SYS_pidfd_send_signal, process, SIGKILL, nullptr, 0);
+  reap(pid);
+}
+
+}  // namespace plugind::platform

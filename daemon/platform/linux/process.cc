@@ -1,0 +1,341 @@
+#include "daemon/platform/process.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/process/v2/process.hpp>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+
+#include "daemon/platform/latch.h"
+#include "daemon/platform/linux/child_setup.h"
+#include "daemon/platform/linux/exec_failure.h"
+#include "daemon/platform/linux/launcher.h"
+#include "daemon/platform/linux/process_trees.h"
+#include "daemon/platform/posix/errno_error.h"
+#include "daemon/platform/posix/unix_listener.h"
+
+namespace plugind::platform {
+namespace {
+
+namespace asio = boost::asio;
+using BoostProcess = boost::process::v2::basic_process<asio::any_io_executor>;
+using boost::system::error_code;
+
+// How long a process that is not the first one may keep wait() from completing by holding a pipe
+// open.
+constexpr std::chrono::milliseconds kDrainBound{200};
+constexpr std::chrono::milliseconds kReapBound{2'000};
+constexpr std::size_t kReadSize = 16 << 10;
+constexpr std::size_t kMaxTreeName = 128;
+constexpr int kListenDescriptor = 3;  // where LISTEN_FDS begins
+constexpr int kListenBacklog = 511;
+
+ExitStatus decode(int native) {
+  ExitStatus status;
+  if (WIFSIGNALED(native)) {
+    status.signal = WTERMSIG(native);
+    status.core_dumped = WCOREDUMP(native);
+  } else {
+    status.code = WEXITSTATUS(native);
+  }
+  return status;
+}
+
+/// The life of one first process.  Handlers hold it, so it may outlive the Process by a moment.
+class Run : public std::enable_shared_from_this<Run> {
+ public:
+  using OnOutput = std::function<void(OutputStream, std::string_view)>;
+
+  Run(LinuxProcessTrees& trees, std::shared_ptr<Tree> tree, OnOutput on_output)
+      : trees_(trees),
+        tree_(std::move(tree)),
+        on_output_(std::move(on_output)),
+        process_(trees.loop()),
+        outputs_{Output(trees.loop(), OutputStream::kStdout),
+                 Output(trees.loop(), OutputStream::kStderr)},
+        drain_timer_(trees.loop()),
+        done_(trees.loop()) {}
+
+  /// Takes the reading ends of stdout and stderr, in that order.
+  error_code adopt_output(int index, UniqueFd fd) {
+    error_code ec;
+    outputs_[index].pipe.assign(fd.get(), ec);
+    if (!ec) fd.release();
+    return ec;
+  }
+
+  void begin(BoostProcess process) {
+    process_ = std::move(process);
+    pid_ = process_.id();
+    trees_.leader_started(pid_);
+    tree_->started(pid_);
+    for (Output& output : outputs_) read(output);
+    process_.async_wait([self = shared_from_this()](const error_code& ec, int) {
+      if (!self->abandoned_) self->ended(ec, self->process_.native_exit_code());
+    });
+  }
+
+  /// ~Process.
+  void abandon() {
+    abandoned_ = true;
+    for (Output& output : outputs_) output.pipe.close(ignored_);
+    drain_timer_.cancel();
+    tree_->kill();
+    if (!status_) reap_now();
+    done_.set();
+    if (!in_output_) on_output_ = nullptr;
+    // What is pending on the loop may keep this object longer than the trees live.
+    trees_.bury(std::move(tree_));
+  }
+
+  pid_t pid() const { return pid_; }
+  const std::optional<ExitStatus>& status() const { return status_; }
+  Tree& tree() { return *tree_; }
+  void watch_tree() { trees_.watch(tree_); }
+
+  static asio::awaitable<ExitStatus> wait(std::shared_ptr<Run> self) {
+    co_await self->done_.wait();
+    co_return *self->status_;
+  }
+
+ private:
+  struct Output {
+    Output(const asio::any_io_executor& loop, OutputStream which) : pipe(loop), stream(which) {}
+    asio::posix::stream_descriptor pipe;
+    OutputStream stream;
+    std::array<char, kReadSize> buffer;
+  };
+
+  void read(Output& output) {
+    output.pipe.async_read_some(
+        asio::buffer(output.buffer),
+        [self = shared_from_this(), &output](const error_code& ec, std::size_t n) {
+          if (self->abandoned_) return;
+          if (ec) {
+            output.pipe.close(self->ignored_);
+            self->finish_if_drained();
+            return;
+          }
+          self->hand_over(output.stream, std::string_view(output.buffer.data(), n));
+          if (!self->abandoned_) self->read(output);
+        });
+  }
+
+  /// The receiver may destroy the Process.
+  void hand_over(OutputStream stream, std::string_view bytes) {
+    if (!on_output_) return;
+    in_output_ = true;
+    on_output_(stream, bytes);
+    in_output_ = false;
+    if (abandoned_) on_output_ = nullptr;
+  }
+
+  void ended(const error_code& ec, int native) {
+    // Nobody else reaps it, so the wait cannot fail; should it, the process is gone all the same.
+    set_status(ec ? ExitStatus{.code = -1, .signal = {}} : decode(native));
+    drain_timer_.expires_after(kDrainBound);
+    drain_timer_.async_wait([self = shared_from_this()](const error_code& cancelled) {
+      if (!cancelled && !self->abandoned_) self->done_.set();
+    });
+    finish_if_drained();
+  }
+
+  void set_status(ExitStatus status) {
+    status_ = status;
+    // A handle of a reaped process would kill whoever gets its pid next.
+    process_.detach();
+    trees_.leader_reaped(pid_);
+  }
+
+  void finish_if_drained() {
+    if (!status_ || outputs_[0].pipe.is_open() || outputs_[1].pipe.is_open()) return;
+    drain_timer_.cancel();
+    done_.set();
+  }
+
+  void reap_now() {
+    // It is not reaped yet, so the pid is its own still.
+    const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
+    pollfd wait{process.get(), POLLIN, 0};
+    int native = 0;
+    if (::poll(&wait, 1, kReapBound.count()) == 1 && ::waitpid(pid_, &native, WNOHANG) == pid_) {
+      set_status(decode(native));
+    } else {
+      // From now on it is an orphan like others, and reaped as such.
+      set_status(ExitStatus{.code = {}, .signal = SIGKILL});
+    }
+  }
+
+  LinuxProcessTrees& trees_;
+  std::shared_ptr<Tree> tree_;
+  OnOutput on_output_;
+  BoostProcess process_;
+  std::array<Output, 2> outputs_;
+  asio::steady_timer drain_timer_;
+  Latch done_;
+  std::optional<ExitStatus> status_;
+  error_code ignored_;
+  pid_t pid_ = -1;
+  bool abandoned_ = false;
+  bool in_output_ = false;
+};
+
+class LinuxProcess : public Process {
+ public:
+  explicit LinuxProcess(std::shared_ptr<Run> run) : run_(std::move(run)) {}
+  ~LinuxProcess() override { run_->abandon(); }
+
+  std::int64_t pid() const override { return run_->pid(); }
+  asio::awaitable<ExitStatus> wait() override { return Run::wait(run_); }
+  std::optional<ExitStatus> exit_status() const override { return run_->status(); }
+  void terminate_tree() override { run_->tree().terminate(); }
+  void kill_tree() override { run_->tree().kill(); }
+  asio::awaitable<void> wait_tree_gone() override {
+    run_->watch_tree();
+    return run_->tree().wait_gone();
+  }
+  std::vector<std::int64_t> tree_pids() const override {
+    const std::vector<pid_t> pids = run_->tree().pids();
+    return {pids.begin(), pids.end()};
+  }
+
+ private:
+  std::shared_ptr<Run> run_;
+};
+
+std::unexpected<Error> spawn_failed(const SpawnRequest& request, const std::string& why) {
+  return std::unexpected(
+      make_error(Reason::kSpawnFailed, "cannot start " + request.executable + ": " + why));
+}
+
+std::expected<void, Error> check(const SpawnRequest& request) {
+  const auto cut = [](const std::string& text) { return text.find('\0') != text.npos; };
+  if (cut(request.executable) || cut(request.working_directory) ||
+      std::ranges::any_of(request.arguments, cut) ||
+      std::ranges::any_of(request.environment, cut)) {
+    return spawn_failed(request, "a NUL byte in its command, environment or directory; remove it");
+  }
+  if (!request.executable.starts_with('/')) {
+    return spawn_failed(request, "the path of a command has to be absolute");
+  }
+  const bool plain = std::ranges::all_of(request.tree_name, [](unsigned char c) {
+    return std::isalnum(c) || std::string_view("._#@-").contains(static_cast<char>(c));
+  });
+  if (!plain || request.tree_name.empty() || request.tree_name.size() > kMaxTreeName ||
+      request.tree_name.starts_with('.')) {
+    return spawn_failed(request, "\"" + request.tree_name + "\" cannot name a process tree");
+  }
+  return {};
+}
+
+/// Above every descriptor that the program gets.
+UniqueFd raised(UniqueFd fd) {
+  if (fd && fd.get() <= kListenDescriptor) {
+    fd.reset(::fcntl(fd.get(), F_DUPFD_CLOEXEC, kListenDescriptor + 1));
+  }
+  return fd;
+}
+
+/// What the child is given.
+struct Ends {
+  UniqueFd null, out, err, listener;
+};
+
+error_code make_pipe(UniqueFd& writing, Run& run, int index) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return last_error();
+  UniqueFd reading(ends[0]);
+  writing = raised(UniqueFd(ends[1]));
+  if (!writing) return last_error();
+  return run.adopt_output(index, std::move(reading));
+}
+
+std::expected<Ends, Error> make_ends(const SpawnRequest& request, Run& run) {
+  Ends ends;
+  ends.null = raised(UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
+  error_code ec = ends.null ? error_code() : last_error();
+  if (!ec) ec = make_pipe(ends.out, run, 0);
+  if (!ec) ec = make_pipe(ends.err, run, 1);
+  if (ec) {
+    return std::unexpected(explain_spawn_failure(request.executable, request.working_directory,
+                                                 SpawnStage::kSetup, ec.value()));
+  }
+  if (!request.listen_socket.empty()) {
+    auto listener = bind_and_listen(request.listen_socket, 0600, kListenBacklog);
+    if (!listener) return std::unexpected(listener.error());
+    ends.listener = raised(std::move(*listener));
+    if (!ends.listener) {
+      const int error = errno;
+      ::unlink(request.listen_socket.c_str());
+      return std::unexpected(explain_spawn_failure(request.executable, request.working_directory,
+                                                   SpawnStage::kSetup, error));
+    }
+  }
+  return ends;
+}
+
+/// The environment as exec takes it; `own_pid` is where the child writes its pid, or null.
+struct EnvironmentBlock {
+  EnvironmentBlock(const SpawnRequest& request, const std::string& marker) {
+    entries = request.environment;
+    if (!marker.empty()) entries.push_back(marker);
+    if (!request.listen_socket.empty()) {
+      entries.push_back("LISTEN_FDS=1");
+      const std::string name = "LISTEN_PID=";
+      entries.push_back(name + std::string(OwnPid::kDigits, '\0'));
+      own_pid = entries.back().data() + name.size();
+    }
+    for (const std::string& entry : entries) pointers.push_back(entry.c_str());
+    pointers.push_back(nullptr);
+  }
+  EnvironmentBlock(const EnvironmentBlock&) = delete;
+  EnvironmentBlock& operator=(const EnvironmentBlock&) = delete;
+
+  std::vector<std::string> entries;
+  std::vector<const char*> pointers;
+  char* own_pid = nullptr;
+};
+
+}  // namespace
+
+std::expected<std::unique_ptr<Process>, Error> spawn(ProcessTrees& trees, SpawnRequest request) {
+  if (auto checked = check(request); !checked) return std::unexpected(checked.error());
+  auto& host = static_cast<LinuxProcessTrees&>(trees);
+  auto tree = host.make_tree(request.tree_name);
+  if (!tree) return std::unexpected(tree.error());
+  auto run = std::make_shared<Run>(host, *tree, std::move(request.on_output));
+  auto ends = make_ends(request, *run);
+  if (!ends) return std::unexpected(ends.error());
+
+  const EnvironmentBlock environment(request, (*tree)->marker());
+  CloneLauncher launcher;
+  launcher.env = environment.pointers.data();
+  launcher.cgroup = (*tree)->cgroup();
+  error_code ec;
+  BoostProcess process =
+      launcher(host.loop(), ec, CloneLauncher::Path(request.executable), request.arguments,
+               NewSession{}, BindDescriptor{STDIN_FILENO, ends->null.get()},
+               BindDescriptor{STDOUT_FILENO, ends->out.get()},
+               BindDescriptor{STDERR_FILENO, ends->err.get()},
+               BindDescriptor{kListenDescriptor, ends->listener.get()}, OwnPid{environment.own_pid},
+               WorkingDirectory{request.working_directory.c_str()});
+  if (ec) {
+    if (ends->listener) ::unlink(request.listen_socket.c_str());
+    return std::unexpected(explain_spawn_failure(request.executable, request.working_directory,
+                                                 launcher.failed_stage, ec.value()));
+  }
+  run->begin(std::move(process));
+  return std::make_unique<LinuxProcess>(std::move(run));
+}
+
+}  // namespace plugind::platform
