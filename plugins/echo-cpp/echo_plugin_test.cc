@@ -1,5 +1,6 @@
 // Runs the real executable, without plugind.  $ECHO_CPP says where it is.
 #include <fcntl.h>
+#include <grpc/grpc.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
@@ -85,6 +86,9 @@ class EchoProcess {
 
 class EchoPluginTest : public testing::Test {
  protected:
+  // Keeps gRPC up until the test program ends: its shutdown after each last object may wait 10 s
+  // for a poller that covered a large write.
+  static void SetUpTestSuite() { grpc_init(); }
   void SetUp() override {
     ASSERT_NE(std::getenv("ECHO_CPP"), nullptr) << "set ECHO_CPP to the path of echo-cpp";
     std::string pattern = testing::TempDir() + "echo-cpp-XXXXXX";

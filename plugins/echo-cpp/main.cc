@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
-#include <grpcpp/health_check_service_interface.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -17,6 +16,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include "plugins/echo-cpp/echo_service.h"
 #include "plugins/echo-cpp/listen.h"
@@ -97,11 +97,9 @@ int main(int argc, char** argv) {
   if (!listen) return fail(listen.error());
   const sigset_t waiting_mask = take_signals();
 
-  grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  const auto service = echo::make_echo_service();
   grpc::ServerBuilder builder;
-  builder.RegisterService(service.get());
+  echo::EchoServer echo{builder};
   builder.SetMaxReceiveMessageSize(-1);
   builder.SetMaxSendMessageSize(-1);
   std::unique_ptr<Acceptor> acceptor;
@@ -117,8 +115,7 @@ int main(int argc, char** argv) {
   if (!server || (!listen->descriptor && port == 0)) {
     return fail("cannot listen on " + listen->address + ": is the address taken?");
   }
-  // grpc++ says SERVING for the server as a whole only.
-  server->GetHealthCheckService()->SetServingStatus(echo::kServiceName, true);
+  std::thread{[&echo] { echo.run(); }}.detach();
   if (listen->descriptor) {
     std::puts("listening on descriptor 3");
   } else if (listen->address.starts_with("unix:")) {
@@ -132,8 +129,8 @@ int main(int argc, char** argv) {
   const int result = serve(acceptor.get(), listen->descriptor, waiting_mask);
   server->Shutdown(std::chrono::system_clock::now() + kDrainTime);
   server->Wait();
-  // gRPC's own cleanup may still wait up to 10 s for a poller that covered a large write; nothing
-  // is left that needs it.
+  // Without destructors: the thread above goes on, and gRPC's own cleanup may wait up to 10 s for a
+  // poller that covered a large write.
   std::fflush(nullptr);
   std::_Exit(result);
 }
