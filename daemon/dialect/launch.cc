@@ -1,0 +1,140 @@
+#include "daemon/dialect/launch.h"
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <utility>
+
+#include "daemon/plugin/printable.h"
+
+namespace plugind::dialect {
+
+namespace asio = boost::asio;
+using namespace asio::experimental::awaitable_operators;
+using plugin::StartContext;
+using std::chrono::milliseconds;
+
+namespace {
+
+// A process that dies closes its connection first and is seen to be dead a moment later.
+constexpr milliseconds kDeathGrace{200};
+// The kernel needs a moment to end killed processes; one that cannot be killed is given up on.
+constexpr milliseconds kKillBound{5'000};
+constexpr std::size_t kStderrLines = 5;
+constexpr std::size_t kStderrBytes = 1'024;
+
+std::expected<plugin::ProcessSpec, Error> make_spec(const StartContext& context,
+                                                    ProcessWishes wishes,
+                                                    const std::shared_ptr<Greeting>& greeting) {
+  const plugin::Manifest& manifest = context.manifest;
+  Variables variables = base_environment(daemon_variable);
+  variables["TMPDIR"] = context.directory.string();
+  for (auto& [name, value] : wishes.environment) variables[name] = std::move(value);
+  for (const auto& [name, value] : manifest.env) variables[name] = value;
+
+  plugin::ProcessSpec spec;
+  auto program = find_program(manifest, variables);
+  if (!program) return std::unexpected(std::move(program.error()));
+  spec.executable = std::move(*program);
+  spec.arguments.assign(manifest.command.begin() + 1, manifest.command.end());
+  spec.environment = to_list(variables);
+  spec.working_directory =
+      manifest.working_directory.empty() ? context.directory.string() : manifest.working_directory;
+  spec.listen_socket = std::move(wishes.listen_socket);
+  spec.tree_name = context.instance;
+  // The process outlives the greeting; log and clock outlive the process.
+  spec.on_output = [&log = context.log, &clock = context.clock, instance = context.instance,
+                    listener = std::weak_ptr(greeting)](plugin::OutputStream stream,
+                                                        std::string_view bytes) {
+    log.append(instance, stream, bytes, clock.wall_now());
+    if (const auto greeting = listener.lock()) greeting->on_output(stream, bytes);
+  };
+  return spec;
+}
+
+Error exited(const plugin::ExitStatus& status, milliseconds after, const std::string& explanation) {
+  Error error = make_error(Reason::kStartExited, "it ended with " + status.describe() + " after " +
+                                                     describe(after) + ", before it was ready");
+  if (!explanation.empty()) error.message += "; " + explanation;
+  if (status.code) error.details.emplace_back("exit_code", std::to_string(*status.code));
+  if (status.signal) error.details.emplace_back("signal", std::to_string(*status.signal));
+  return error;
+}
+
+void append_stderr(Error& error, const StartContext& context) {
+  const std::string tail = context.log.last_stderr(context.instance, kStderrLines, kStderrBytes);
+  if (tail.empty()) return;
+  error.message += "; its last stderr:\n" + plugin::printable(tail, kStderrBytes, true);
+}
+
+// Until nothing of the tree is left.
+asio::awaitable<void> clear_away(plugin::Process& process, plugin::Clock& clock) {
+  process.kill_tree();
+  auto gone = process.wait_tree_gone();
+  auto given_up = clock.sleep(kKillBound);
+  co_await (std::move(gone) || std::move(given_up));
+}
+
+// The greeting against the process's end against the clock: whichever comes first.
+asio::awaitable<std::expected<Greeted, Error>> race(const StartContext& context,
+                                                    plugin::Process& process, Greeting& greeting) {
+  plugin::Clock& clock = context.clock;
+  const auto began = clock.now();
+  const auto elapsed = [&] {
+    return std::chrono::duration_cast<milliseconds>(clock.now() - began);
+  };
+  auto greet = greeting.greet();
+  auto end = process.wait();
+  auto timeout = clock.sleep(context.manifest.start_timeout);
+  auto first = co_await (std::move(greet) || std::move(end) || std::move(timeout));
+  if (first.index() == 1) {
+    co_return std::unexpected(exited(std::get<1>(first), elapsed(), greeting.explain_exit()));
+  }
+  if (first.index() == 2) co_return std::unexpected(greeting.timed_out(elapsed()));
+
+  std::expected<Greeted, Error>& greeted = std::get<0>(first);
+  if (!greeted && greeted.error().reason == Reason::kConnectFailed) {
+    // A connection that fails may be the first sign of a death.
+    auto late_end = process.wait();
+    auto grace = clock.sleep(kDeathGrace);
+    const auto seen = co_await (std::move(late_end) || std::move(grace));
+    if (seen.index() == 0) {
+      co_return std::unexpected(exited(std::get<0>(seen), elapsed(), greeting.explain_exit()));
+    }
+  }
+  co_return std::move(greeted);
+}
+
+}  // namespace
+
+asio::awaitable<std::expected<plugin::Started, Error>> launch(StartContext context,
+                                                              ProcessWishes wishes,
+                                                              std::shared_ptr<Greeting> greeting) {
+  auto spec = make_spec(context, std::move(wishes), greeting);
+  if (!spec) co_return std::unexpected(std::move(spec.error()));
+  auto process = context.processes.spawn(std::move(*spec));
+  if (!process) co_return std::unexpected(std::move(process.error()));
+
+  // If this coroutine is cancelled, the awaits throw and ~Process ends the tree.
+  auto greeted = co_await race(context, **process, *greeting);
+  if (greeted) {
+    co_return plugin::Started{std::move(*process), std::move(greeted->connection),
+                              std::move(greeted->endpoint), greeted->protocol_version};
+  }
+  Error error = std::move(greeted.error());
+  co_await clear_away(**process, context.clock);
+  process->reset();
+  append_stderr(error, context);
+  co_return std::unexpected(std::move(error));
+}
+
+std::string describe(milliseconds duration) {
+  if (duration.count() >= 1000 && duration.count() % 1000 == 0) {
+    return std::to_string(duration.count() / 1000) + " s";
+  }
+  return std::to_string(duration.count()) + " ms";
+}
+
+milliseconds request_bound(const plugin::Manifest& manifest) {
+  return manifest.start_timeout + milliseconds(1'000);
+}
+
+}  // namespace plugind::dialect

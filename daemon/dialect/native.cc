@@ -1,0 +1,126 @@
+#include "daemon/dialect/native.h"
+
+#include <algorithm>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <utility>
+
+#include "daemon/dialect/health.h"
+#include "daemon/dialect/launch.h"
+
+namespace plugind::dialect {
+
+namespace asio = boost::asio;
+using namespace asio::experimental::awaitable_operators;
+using std::chrono::milliseconds;
+
+namespace {
+
+// Nothing tells that a program has bound its socket, so it is tried with a growing pause.
+constexpr milliseconds kFirstPause{2}, kLongestPause{50};
+
+// Two sockets, because a path that is bound already cannot be bound again by most servers:
+// docs/decisions/0002-native-listen.md.
+struct Addresses {
+  std::string given;      // As descriptor 3, listening.
+  std::string announced;  // In PLUGIND_LISTEN; the program binds it.
+};
+
+Addresses addresses_in(const std::filesystem::path& directory) {
+  // The first is the longer one: the platform checks its length.
+  return {(directory / "inherited.sock").string(), (directory / "instance.sock").string()};
+}
+
+class NativeGreeting : public Greeting {
+ public:
+  NativeGreeting(const plugin::StartContext& context, Addresses addresses)
+      : manifest_(context.manifest),
+        connector_(context.connector),
+        clock_(context.clock),
+        addresses_(std::move(addresses)) {}
+
+  void on_output(plugin::OutputStream, std::string_view) override {}
+
+  asio::awaitable<std::expected<Greeted, Error>> greet() override {
+    for (milliseconds pause = kFirstPause;; pause = std::min(pause * 2, kLongestPause)) {
+      Greeted greeted = co_await connect_to_either();
+      health_.clear();
+      HealthQuestion question{
+          .service = "", .unknown_is_ready = true, .timeout = request_bound(manifest_)};
+      const auto serving =
+          co_await await_serving(*greeted.connection, std::move(question), clock_, health_);
+      if (serving) co_return greeted;
+      // It closed the connection.  If it still runs, it may take another one.
+      health_.clear();
+      failure_ = serving.error().message;
+      greeted.connection.reset();
+      co_await clock_.sleep(pause);
+    }
+  }
+
+  Error timed_out(milliseconds after) override {
+    if (!health_.empty()) {
+      return make_error(Reason::kNotReady,
+                        "it is not ready after " + describe(after) + ": " + health_);
+    }
+    std::string message = "no gRPC server answers after " + describe(after) +
+                          ", neither on PLUGIND_LISTEN=unix:" + addresses_.announced +
+                          " nor on descriptor 3";
+    if (!failure_.empty()) message += " (last: " + failure_ + ")";
+    return make_error(Reason::kStartTimeout,
+                      message +
+                          "; the program must listen on one of them, or start.timeout is "
+                          "too short");
+  }
+
+  std::string explain_exit() override { return ""; }
+
+ private:
+  asio::awaitable<Greeted> connect_to_either() {
+    auto announced = connect_to(addresses_.announced);
+    auto given = connect_to(addresses_.given);
+    auto first = co_await (std::move(announced) || std::move(given));
+    co_return first.index() == 0 ? std::move(std::get<0>(first)) : std::move(std::get<1>(first));
+  }
+
+  asio::awaitable<Greeted> connect_to(std::string path) {
+    plugin::Endpoint endpoint{"unix:" + path};
+    for (milliseconds pause = kFirstPause;; pause = std::min(pause * 2, kLongestPause)) {
+      auto connection = co_await connector_.connect(endpoint, request_bound(manifest_));
+      if (connection) {
+        co_return Greeted{std::move(*connection), std::move(endpoint), 0};
+      }
+      failure_ = connection.error().message;
+      co_await clock_.sleep(pause);
+    }
+  }
+
+  const plugin::Manifest& manifest_;
+  plugin::Connector& connector_;
+  plugin::Clock& clock_;
+  const Addresses addresses_;
+  std::string health_;   // The last answer that was not "ready".
+  std::string failure_;  // Why the last connection failed.
+};
+
+class NativeDialect : public plugin::Dialect {
+ public:
+  asio::awaitable<std::expected<plugin::Started, Error>> start(
+      plugin::StartContext context) override {
+    Addresses addresses = addresses_in(context.directory);
+    ProcessWishes wishes{.environment = {{"PLUGIND_LISTEN", "unix:" + addresses.announced}},
+                         .listen_socket = addresses.given};
+    auto greeting = std::make_shared<NativeGreeting>(context, std::move(addresses));
+    co_return co_await launch(context, std::move(wishes), std::move(greeting));
+  }
+
+  // A native plugin has no call for it: the stop sequence begins with SIGTERM at once.
+  asio::awaitable<void> request_shutdown(plugin::Started&, plugin::Clock&, milliseconds) override {
+    co_return;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<plugin::Dialect> make_native_dialect() { return std::make_unique<NativeDialect>(); }
+
+}  // namespace plugind::dialect

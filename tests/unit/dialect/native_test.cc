@@ -1,0 +1,248 @@
+#include "daemon/dialect/native.h"
+
+#include "tests/unit/dialect/start_test.h"
+
+namespace plugind::dialect {
+namespace {
+
+constexpr char kAnnounced[] = "unix:/run/plugind/instances/kv#1/instance.sock";
+constexpr char kInherited[] = "unix:/run/plugind/instances/kv#1/inherited.sock";
+
+class NativeTest : public StartTest {
+ protected:
+  NativeTest() {
+    dialect = make_native_dialect();
+    // By default the program binds the path and nobody accepts on descriptor 3.
+    connector.on_connect = [this](FakeConnection& connection) {
+      if (connection.endpoint.address == kInherited) return inherited;
+      if (!bound) return Verdict::kRefuse;
+      connection.on_unary = answer;
+      return Verdict::kAccept;
+    };
+  }
+
+  bool bound = true;
+  Verdict inherited = Verdict::kSilence;
+  std::function<std::optional<FakeConnection::Answer>(const FakeConnection::Unary&)> answer;
+};
+
+TEST_F(NativeTest, PassesAddressAndDescriptor) {
+  manifest.env = {{"COLOUR", "blue"}};
+  start();
+  ASSERT_TRUE(ready());
+  EXPECT_EQ(process().spec.executable, "/opt/kv");
+  EXPECT_EQ(process().spec.arguments, std::vector<std::string>{"--flag"});
+  EXPECT_EQ(process().spec.tree_name, "kv#1");
+  EXPECT_EQ(process().spec.working_directory, "/run/plugind/instances/kv#1");
+  EXPECT_EQ(process().spec.listen_socket, "/run/plugind/instances/kv#1/inherited.sock");
+  EXPECT_EQ(process().variable("PLUGIND_LISTEN"), kAnnounced);
+  EXPECT_EQ(process().variable("TMPDIR"), "/run/plugind/instances/kv#1");
+  EXPECT_EQ(process().variable("COLOUR"), "blue");
+  EXPECT_EQ((*result)->endpoint.address, kAnnounced);
+  EXPECT_EQ((*result)->protocol_version, 0u);
+  EXPECT_TRUE((*result)->connection->alive());
+}
+
+TEST_F(NativeTest, RunsWhereTheManifestSays) {
+  manifest.working_directory = "/srv/kv";
+  start();
+  EXPECT_EQ(process().spec.working_directory, "/srv/kv");
+}
+
+TEST_F(NativeTest, AsksTheWholeServersHealth) {
+  start();
+  ASSERT_EQ(connector.last().calls.size(), 1u);
+  EXPECT_EQ(connector.last().calls[0].method, "/grpc.health.v1.Health/Check");
+  EXPECT_EQ(connector.last().calls[0].request, "");
+}
+
+TEST_F(NativeTest, WaitsUntilThePathIsBound) {
+  bound = false;
+  start();
+  clock.advance(3s);
+  EXPECT_FALSE(finished);
+  bound = true;
+  clock.advance(50ms);
+  EXPECT_TRUE(ready());
+}
+
+TEST_F(NativeTest, TakesTheInheritedSocketToo) {
+  bound = false;
+  inherited = Verdict::kAccept;
+  start();
+  ASSERT_TRUE(ready());
+  EXPECT_EQ((*result)->endpoint.address, kInherited);
+}
+
+// Only those two count as "no health service".
+TEST_F(NativeTest, ServersWithoutHealthServiceAreReady) {
+  for (const StatusCode code : {StatusCode::kUnimplemented, StatusCode::kNotFound}) {
+    result.reset();
+    answer = [code](const auto&) { return failed_call(code); };
+    start();
+    EXPECT_TRUE(ready());
+  }
+}
+
+TEST_F(NativeTest, AsksAgainWhileNotServing) {
+  int status = 2;
+  answer = [&](const auto&) { return health(status); };
+  start();
+  clock.advance(2s);
+  EXPECT_FALSE(finished);
+  EXPECT_EQ(connector.connections.size(), 1u);
+  EXPECT_LT(connector.last().calls.size(), 20u);  // With a pause.
+  status = 1;
+  clock.advance(500ms);
+  EXPECT_TRUE(ready());
+}
+
+TEST_F(NativeTest, NotServingUntilTheTimeoutIsNotReady) {
+  answer = [](const auto&) { return health(2); };
+  start();
+  process().print_stderr("waiting for the database\n");
+  clock.advance(9'999ms);
+  EXPECT_FALSE(finished);
+  clock.advance(1ms);
+  expect_error(Reason::kNotReady,
+               "it is not ready after 10 s: its health service says NOT_SERVING; its last stderr:\n"
+               "waiting for the database");
+  EXPECT_TRUE(process().killed > 0 && process().destroyed);
+}
+
+TEST_F(NativeTest, OtherAnswersToTheHealthCheckAreNotReady) {
+  answer = [](const auto&) { return failed_call(StatusCode::kInternal); };
+  start();
+  clock.advance(10s);
+  expect_error(Reason::kNotReady,
+               "it is not ready after 10 s: its health service answers with gRPC status 13 (so it "
+               "is)");
+}
+
+TEST_F(NativeTest, SilenceUntilTheTimeoutIsStartTimeout) {
+  bound = false;
+  start();
+  clock.advance(10s);
+  expect_error(Reason::kStartTimeout,
+               std::string("no gRPC server answers after 10 s, neither on PLUGIND_LISTEN=") +
+                   kAnnounced + " nor on descriptor 3 (last: " + kAnnounced +
+                   ": connection refused); the program must listen on one of them, or "
+                   "start.timeout is too short");
+}
+
+TEST_F(NativeTest, ASilentPeerIsStartTimeout) {
+  connector.on_connect = [](auto&) { return Verdict::kSilence; };
+  start();
+  clock.advance(10s);
+  EXPECT_EQ(error().reason, Reason::kStartTimeout);
+}
+
+TEST_F(NativeTest, AnUnansweredHealthCheckIsStartTimeout) {
+  answer = [](const auto&) { return std::nullopt; };
+  start();
+  clock.advance(10s);
+  EXPECT_EQ(error().reason, Reason::kStartTimeout);
+}
+
+TEST_F(NativeTest, AnExitIsToldWithCodeAndStderr) {
+  bound = false;
+  start();
+  clock.advance(1500ms);
+  process().print_stderr("cannot open the database\r\nno such file: \xff");
+  process().exit(3);
+  run();
+  expect_error(Reason::kStartExited,
+               "it ended with exit code 3 after 1500 ms, before it was ready; its last stderr:\n"
+               "cannot open the database\nno such file: \\xff");
+  EXPECT_EQ(error().details, (decltype(Error::details){{"exit_code", "3"}}));
+}
+
+TEST_F(NativeTest, ASignalIsTold) {
+  bound = false;
+  start();
+  process().die(11);
+  run();
+  expect_error(Reason::kStartExited,
+               "it ended with signal 11 (SIGSEGV) after 0 ms, before it was ready");
+  EXPECT_EQ(error().details, (decltype(Error::details){{"signal", "11"}}));
+}
+
+TEST_F(NativeTest, WhatAnExitLeavesBehindIsKilled) {
+  bound = false;
+  processes.on_spawn = [](FakeProcess& process) { process.grandchildren = {7, 8}; };
+  start();
+  process().exit(0);
+  run();
+  EXPECT_EQ(error().reason, Reason::kStartExited);
+  EXPECT_TRUE(process().gone());
+}
+
+TEST_F(NativeTest, AConnectionLostDuringTheHealthCheckIsTriedAgain) {
+  answer = [](const auto&) { return std::nullopt; };
+  start();
+  answer = nullptr;
+  connector.connections.front()->fail();
+  clock.advance(50ms);
+  EXPECT_TRUE(ready());
+  EXPECT_EQ(connector.connections.size(), 2u);
+}
+
+TEST_F(NativeTest, ARefusedSpawnIsPassedOn) {
+  processes.next_error = make_error(Reason::kExecutableMissing, "/opt/kv does not exist");
+  start();
+  expect_error(Reason::kExecutableMissing, "/opt/kv does not exist");
+}
+
+TEST_F(NativeTest, AProgramThatIsNotInPathIsMissing) {
+  manifest.command = {"no-such-program"};
+  manifest.env = {{"PATH", "/nowhere:relative"}};
+  start();
+  expect_error(Reason::kExecutableMissing,
+               "its program \"no-such-program\" is not in PATH (/nowhere:relative); install it, or "
+               "write its path in `command` of /etc/plugins.d/kv.toml");
+  EXPECT_TRUE(processes.spawned.empty());
+}
+
+TEST_F(NativeTest, CancellingLeavesNothing) {
+  bound = false;
+  start();
+  cancel_start();
+  EXPECT_TRUE(finished);
+  EXPECT_FALSE(ready());
+  EXPECT_TRUE(process().destroyed && process().gone());
+}
+
+TEST_F(NativeTest, CancellingDuringTheHealthCheckLeavesNothing) {
+  answer = [](const auto&) { return std::nullopt; };
+  start();
+  cancel_start();
+  EXPECT_TRUE(finished);
+  EXPECT_TRUE(process().destroyed);
+  EXPECT_TRUE(connector.last().destroyed);
+}
+
+TEST_F(NativeTest, OutputGoesToTheLogDuringAndAfterTheStart) {
+  bound = false;
+  start();
+  process().print_stdout("before\n");
+  bound = true;
+  clock.advance(50ms);
+  ASSERT_TRUE(ready());
+  process().print_stdout("after\n");
+  process().print_stderr("as well\n");
+  EXPECT_EQ(log_text(), "out: before\nout: after\nerr: as well\n");
+}
+
+TEST_F(NativeTest, ShutdownIsTheStopSequencesBusiness) {
+  start();
+  ASSERT_TRUE(ready());
+  bool done = false;
+  boost::asio::co_spawn(loop, dialect->request_shutdown(**result, clock, 1s),
+                        [&](std::exception_ptr) { done = true; });
+  run();
+  EXPECT_TRUE(done);
+  EXPECT_EQ(connector.last().calls.size(), 1u);  // The health check.
+}
+
+}  // namespace
+}  // namespace plugind::dialect
