@@ -1,5 +1,6 @@
 // Initializers for CloneLauncher: what a plugin finds when its main begins.  Each on_exec_setup
-// runs in the child: async-signal-safe, no allocation.
+// runs in the child: async-signal-safe, no allocation.  Boost's own bind_fd is not used: in 1.81
+// its on_setup returns nothing, and a source may be overwritten before it is bound.
 #pragma once
 
 #include <unistd.h>

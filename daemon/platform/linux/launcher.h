@@ -7,8 +7,8 @@
 // The child is made by clone3, optionally in a control group, and the basic_process gets the pidfd
 // that clone3 gave.
 //
-// Boost's initializers work with it (env, fd_whitelist, on_setup, on_exec_setup); ours are in
-// child_setup.h.
+// Boost's initializers work with it, which is why it derives from the default launcher: they set
+// the members env and fd_whitelist of that.  Ours are in child_setup.h.
 #pragma once
 
 #include <algorithm>
@@ -35,17 +35,12 @@ concept AsioExecutor =
 template <typename T>
 concept AsioContext = std::is_convertible_v<T&, boost::asio::execution_context&>;
 
-class CloneLauncher {
+class CloneLauncher : public boost::process::v2::posix::default_launcher {
  public:
   template <typename Executor>
   using Process = boost::process::v2::basic_process<Executor>;
   using Path = boost::process::v2::filesystem::path;
   using ErrorCode = boost::system::error_code;
-
-  // These three are what Boost's initializers set.
-  const char* const* env = ::environ;
-  int pid = -1;
-  std::vector<int> fd_whitelist = {0, 1, 2};
 
   int cgroup = -1;                              ///< See CloneRequest.
   SpawnStage failed_stage = SpawnStage::kNone;  ///< After a failure: where.
