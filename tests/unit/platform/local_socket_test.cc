@@ -1,0 +1,159 @@
+#include "daemon/platform/local_socket.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <csignal>
+#include <fstream>
+
+#include "daemon/platform/posix/unix_listener.h"
+#include "test_support.h"
+
+namespace plugind::platform {
+namespace {
+
+namespace fs = std::filesystem;
+
+class LocalSocketTest : public testing::Test {
+ protected:
+  void expect_error(const fs::path& path, Reason reason, const std::string& words) {
+    const auto result = LocalSocket::listen(path);
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().reason, reason) << result.error().message;
+    EXPECT_NE(result.error().message.find(words), std::string::npos) << result.error().message;
+  }
+  static bool answers(const fs::path& path) {
+    const auto address = unix_address(path);
+    const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    return ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof(*address)) == 0;
+  }
+
+  TemporaryDirectory directory_;
+  fs::path path_ = directory_.path() / "front.sock";
+};
+
+TEST_F(LocalSocketTest, ListensPrivatelyAndCleansUp) {
+  {
+    const mode_t old = ::umask(0);
+    const auto socket = LocalSocket::listen(path_);
+    ::umask(old);
+    ASSERT_TRUE(socket) << socket.error().message;
+    struct stat info;
+    ASSERT_EQ(::stat(path_.c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 0777, 0600u);
+    EXPECT_NE(::fcntl(socket->native_handle(), F_GETFD) & FD_CLOEXEC, 0);
+    EXPECT_NE(::fcntl(socket->native_handle(), F_GETFL) & O_NONBLOCK, 0);
+    EXPECT_TRUE(answers(path_));
+  }
+  EXPECT_TRUE(fs::is_empty(directory_.path()));
+}
+
+TEST_F(LocalSocketTest, TheModeCanBeWider) {
+  const mode_t old = ::umask(077);
+  const auto socket = LocalSocket::listen(path_, {.mode = 0660});
+  ::umask(old);
+  ASSERT_TRUE(socket);
+  EXPECT_EQ(static_cast<unsigned>(fs::status(path_).permissions()), 0660u);
+}
+
+TEST_F(LocalSocketTest, OverlongPath) {
+  const fs::path longest =
+      directory_.path() / std::string(106 - directory_.path().native().size(), 'x');
+  EXPECT_TRUE(LocalSocket::listen(longest, {.lock = false}));
+  expect_error(longest.string() + "x", Reason::kSocketPathTooLong, "has 108 bytes");
+  expect_error(longest.string() + "x", Reason::kSocketPathTooLong, "allows 107");
+}
+
+TEST_F(LocalSocketTest, TheHolderIsNamed) {
+  const auto socket = LocalSocket::listen(path_);
+  ASSERT_TRUE(socket);
+  expect_error(path_, Reason::kSocketInUse, "(pid " + std::to_string(::getpid()) + ")");
+  EXPECT_TRUE(answers(path_));
+}
+
+TEST_F(LocalSocketTest, AHolderWithoutALockIsRespected) {
+  const auto socket = LocalSocket::listen(path_, {.lock = false});
+  ASSERT_TRUE(socket);
+  expect_error(path_, Reason::kSocketInUse, "(pid " + std::to_string(::getpid()) + ")");
+  EXPECT_TRUE(answers(path_));
+  EXPECT_FALSE(fs::exists(path_.string() + ".lock"));
+}
+
+TEST_F(LocalSocketTest, WhatADeadDaemonLeftIsTakenOver) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const auto socket = LocalSocket::listen(path_);
+    ::kill(::getpid(), SIGKILL);
+  }
+  ::waitpid(child, nullptr, 0);
+  ASSERT_TRUE(fs::exists(path_));
+  ASSERT_TRUE(fs::exists(path_.string() + ".lock"));
+  const auto socket = LocalSocket::listen(path_);
+  ASSERT_TRUE(socket) << socket.error().message;
+  EXPECT_TRUE(answers(path_));
+}
+
+TEST_F(LocalSocketTest, SomethingElseIsLeftAlone) {
+  std::ofstream(path_) << "precious";
+  expect_error(path_, Reason::kSocketInUse, "is not a socket");
+  EXPECT_EQ(fs::file_size(path_), 8u);
+}
+
+TEST_F(LocalSocketTest, RemovesOnlyItsOwnFile) {
+  auto socket = LocalSocket::listen(path_);
+  ASSERT_TRUE(socket);
+  fs::remove(path_);
+  std::ofstream(path_) << "somebody else's";
+  { const LocalSocket gone = std::move(*socket); }
+  EXPECT_TRUE(fs::exists(path_));
+}
+
+TEST_F(LocalSocketTest, ReleasedDescriptorsStayOpen) {
+  auto socket = LocalSocket::listen(path_);
+  ASSERT_TRUE(socket);
+  const UniqueFd fd(socket->release());
+  EXPECT_EQ(socket->native_handle(), -1);
+  EXPECT_TRUE(answers(path_));
+}
+
+TEST_F(LocalSocketTest, OfManyStartersExactlyOneWins) {
+  // A stale socket lies there, and all of them see it at once.
+  { UniqueFd stale(*bind_and_listen(path_, 0600, 1)); }
+  int gate[2], results[2];
+  ASSERT_EQ(::pipe2(gate, O_CLOEXEC), 0);
+  ASSERT_EQ(::pipe2(results, O_CLOEXEC), 0);
+  constexpr int kStarters = 8;
+  std::vector<pid_t> children;
+  for (int i = 0; i < kStarters; ++i) {
+    children.push_back(::fork());
+    if (children.back() != 0) continue;
+    ::close(gate[1]);
+    char go;
+    if (::read(gate[0], &go, 1) != 0) ::_exit(1);
+    const auto socket = LocalSocket::listen(path_);
+    const char result = socket ? 'w' : 'l';
+    if (::write(results[1], &result, 1) != 1) ::_exit(1);
+    while (true) ::pause();
+  }
+  ::close(gate[0]);
+  ::close(gate[1]);
+  std::string outcome;
+  for (char result; outcome.size() < kStarters && ::read(results[0], &result, 1) == 1;) {
+    outcome += result;
+  }
+  EXPECT_EQ(std::ranges::count(outcome, 'w'), 1);
+  EXPECT_TRUE(answers(path_));
+  for (const pid_t child : children) {
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+  }
+  ::close(results[0]);
+  ::close(results[1]);
+}
+
+}  // namespace
+}  // namespace plugind::platform
