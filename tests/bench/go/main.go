@@ -1,0 +1,57 @@
+// bench-go is the Go worker of the benchmark: it calls proto.KV/Get, with a value of 100 bytes, and
+// measures.  It is one of two contenders:
+//
+//	bench-go -mode go-plugin -plugin PATH    a go-plugin host that starts kv-go-grpc itself
+//	bench-go -mode stubs -address unix:PATH  grpc-go stubs on a socket, plugind's for example
+//
+// It prints "ready" and obeys commands on standard input as ../worker.h says.
+package main
+
+import (
+	"bufio"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+)
+
+func main() {
+	mode := flag.String("mode", "", "go-plugin or stubs")
+	address := flag.String("address", "", "stubs: where the plugin answers, unix:PATH")
+	plugin := flag.String("plugin", "", "go-plugin: the path of kv-go-grpc")
+	flag.Parse()
+	if err := run(*mode, *address, *plugin); err != nil {
+		fmt.Fprintln(os.Stderr, "bench-go:", err)
+		os.Exit(1)
+	}
+}
+
+func run(mode, address, plugin string) error {
+	get, stop, err := connect(mode, address, plugin)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	fmt.Println("ready")
+	return obey(os.Stdin, os.Stdout, get)
+}
+
+// obey runs the commands until "quit" or the end of the input.
+func obey(commands io.Reader, results io.Writer, call func() error) error {
+	lines := bufio.NewScanner(commands)
+	for lines.Scan() {
+		if lines.Text() == "quit" {
+			return nil
+		}
+		var calls, inFlight int
+		if _, err := fmt.Sscanf(lines.Text(), "run %d %d", &calls, &inFlight); err != nil || calls < 1 || inFlight < 1 {
+			return fmt.Errorf("cannot understand the command %q", lines.Text())
+		}
+		m, err := measure(call, calls, inFlight)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(results, m)
+	}
+	return lines.Err()
+}
