@@ -43,3 +43,14 @@ version_at_least() {
 
 # The first number with dots in it, of "go version go1.26.8 linux/amd64" for example.
 first_version() { grep -oE '[0-9]+(\.[0-9]+)+' | head -n 1; }
+
+# use_built_libplugind BUILD: lets cgo and pkg-config find the libplugind of a build directory as if
+# it were installed.  Programs linked so find it again by its absolute path.
+use_built_libplugind() {
+  local build
+  build=$(cd "$1" && pwd)
+  export PKG_CONFIG_PATH=$build/meson-uninstalled${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
+  export CGO_CFLAGS="-O2 -g -I$PLUGIND_ROOT/client-lib/include"
+  export CGO_LDFLAGS="-O2 -g -Wl,-rpath,$build/client-lib"
+  export PLUGIND_LIBRARY=$build/client-lib/libplugind.so
+}

@@ -15,7 +15,7 @@ prepare_hosts() {
     [[ -d $PLUGIND_ROOT/client-lib/$language ]] && have_toolchain "$language" || continue
     step "setting up the hosts in $language"
     if [[ $language == go ]]; then
-      "$PLUGIND_ROOT/client-lib/go/build.sh" "$build/go-hosts" >&2
+      (use_built_libplugind "$build" && "$PLUGIND_ROOT/client-lib/go/build.sh" "$build/go-hosts") >&2
     else
       "$PLUGIND_ROOT/client-lib/$language/setup.sh" >&2
     fi
