@@ -30,7 +30,7 @@ describe('a client', () => {
     client = await connect({ address: server.address });
   });
   after(async () => {
-    client.close();
+    client?.close();
     await server.stop();
   });
 

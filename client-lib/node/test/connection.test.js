@@ -42,6 +42,7 @@ test('no signal is touched', { skip: process.platform !== 'linux' }, async (t) =
   const host = spawn(process.execPath, [script, server.address], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
+  t.after(() => host.stdin.end());
   const lines = createInterface({ input: host.stdout })[Symbol.asyncIterator]();
   assert.equal((await lines.next()).value, 'changed by load and call: []');
   await server.end();

@@ -76,11 +76,11 @@ final class Library
                 $failures[] = $failure->getMessage();
             }
         }
+        $ffi = PHP_SAPI === 'cli' ? '' : ' Outside the command line PHP also wants opcache.preload '
+            . 'to name preload.php, or ffi.enable=true.';
         throw new \RuntimeException(
             'libplugind cannot be loaded; install it where the loader looks, or set '
-            . 'PLUGIND_LIBRARY to the file. Outside the command line PHP also wants '
-            . 'opcache.preload to name preload.php, or ffi.enable=true: '
-            . implode('; ', $failures)
+            . "PLUGIND_LIBRARY to the file.{$ffi} PHP says: " . implode('; ', $failures)
         );
     }
 }

@@ -65,12 +65,16 @@ final class LibraryTest extends TestCase
         $script = __DIR__ . '/state-of-host.php';
         $command = [PHP_BINARY, $script, $server->address];
         $host = proc_open($command, [['pipe', 'r'], ['pipe', 'w'], STDERR], $pipes);
-        self::assertSame("changed by load and call: []\n", fgets($pipes[1]));
-        $server->end();
-        fclose($pipes[0]);
-        $rest = stream_get_contents($pipes[1]);
+        try {
+            self::assertSame("changed by load and call: []\n", fgets($pipes[1]));
+            $server->end();
+        } finally {
+            fclose($pipes[0]);
+            $rest = stream_get_contents($pipes[1]);
+            $status = proc_close($host);
+        }
         self::assertSame("changed by its death: []\nchanged by close: []\n", $rest);
-        self::assertSame(0, proc_close($host));
+        self::assertSame(0, $status);
     }
 
     /**

@@ -1,5 +1,6 @@
 import concurrent.futures
 import os
+import signal
 import threading
 
 import pytest
@@ -80,6 +81,23 @@ def test_a_call_ends_at_its_timeout_and_the_client_goes_on(client):
         invoke(client, "Wait", timeout=0.05)
     assert caught.value.code == Code.DEADLINE_EXCEEDED
     assert invoke(client, "Echo", b"on") == b"on"
+
+
+def test_signals_of_the_host_do_not_disturb_a_call(client):
+    arrived = []
+    previous = signal.signal(signal.SIGALRM, lambda *_: arrived.append(1))
+    signal.siginterrupt(signal.SIGALRM, True)
+    signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
+    try:
+        with pytest.raises(plugind.Error) as caught:
+            invoke(client, "Wait", timeout=0.2)
+        data = os.urandom(16 * 1024 * 1024)
+        assert invoke(client, "Reverse", data) == data[::-1]
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    assert caught.value.code == Code.DEADLINE_EXCEEDED
+    assert arrived
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan")])
