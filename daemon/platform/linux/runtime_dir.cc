@@ -113,6 +113,18 @@ std::expected<void, Error> clear_directory(const std::filesystem::path& path) {
   return clear_directory(directory.get(), path.string(), info.st_dev, 0);
 }
 
+/// Mode 0700 for a directory that we have just made, whatever the umask took away.
+std::expected<void, Error> set_private(const std::filesystem::path& path) {
+  // Not by its path, which might lead elsewhere by now, and not by opening it, which the umask may
+  // have made impossible.
+  const UniqueFd place(::open(path.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  const std::string itself = "/proc/self/fd/" + std::to_string(place.get());
+  if (!place || ::chmod(itself.c_str(), 0700) != 0) {
+    return system_error("cannot set the mode of " + path.string(), errno);
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string default_socket_address() {
@@ -124,10 +136,12 @@ std::string default_socket_address() {
 }
 
 std::expected<void, Error> make_private_dir(const std::filesystem::path& path) {
-  // The umask can only take bits away from 0700, and 0700 is what we want at least.
   const bool made = ::mkdir(path.c_str(), 0700) == 0;
   if (!made && errno != EEXIST) {
     return system_error("cannot make the directory " + path.string(), errno);
+  }
+  if (made) {
+    if (auto set = set_private(path); !set) return set;
   }
   UniqueFd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!directory) {
@@ -141,9 +155,6 @@ std::expected<void, Error> make_private_dir(const std::filesystem::path& path) {
                         " && chmod 0700 " + path.string());
     }
     return system_error("cannot open the directory " + path.string(), errno);
-  }
-  if (made && ::fchmod(directory.get(), 0700) != 0) {
-    return system_error("cannot set the mode of " + path.string(), errno);
   }
   return check_private(directory.get(), path.string());
 }
