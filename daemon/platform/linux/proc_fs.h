@@ -31,6 +31,12 @@ std::optional<ProcessInfo> process_info(pid_t pid);
 /// Every process that we may see, in ascending order of pid.
 std::vector<ProcessInfo> all_processes();
 
+/// The descendants of `root`, without itself, zombies included; in ascending order of pid.  Cheap
+/// where the kernel lists children (CONFIG_PROC_CHILDREN), as it does in every common distribution;
+/// otherwise everything is searched.  While processes end, one that lives may be missed: look
+/// again.
+std::vector<ProcessInfo> descendants(pid_t root);
+
 /// True if the environment that the process was started with holds `entry` ("NAME=value").  False
 /// if it cannot be read.
 bool environment_has(pid_t pid, const std::string& entry);

@@ -35,14 +35,9 @@ void stop_and_kill(const std::function<std::vector<ProcessId>()>& find) {
 }
 
 std::vector<ProcessId> living_descendants(pid_t root) {
-  const std::vector<ProcessInfo> all = all_processes();
-  std::set<pid_t> members{root};
-  add_descendants(all, members);
   std::vector<ProcessId> result;
-  for (const ProcessInfo& info : all) {
-    if (info.id.pid != root && info.living && members.contains(info.id.pid)) {
-      result.push_back(info.id);
-    }
+  for (const ProcessInfo& info : descendants(root)) {
+    if (info.living) result.push_back(info.id);
   }
   return result;
 }

@@ -21,7 +21,7 @@ std::shared_ptr<Tree> SweptTrees::make(const std::string& name) {
 }
 
 std::vector<ProcessId> SweptTrees::strays() const {
-  const std::vector<ProcessInfo> all = all_processes();
+  const std::vector<ProcessInfo> all = descendants(::getpid());
   std::set<pid_t> claimed(leaders_);
   for (const SweptTree* tree : trees_) {
     for (const ProcessId& id : tree->members(all)) claimed.insert(id.pid);
@@ -63,10 +63,10 @@ bool SweptTree::may_have_started(const ProcessInfo& info) const {
   return !gone() && leader_.pid != 0 && leader_.start_time <= info.id.start_time;
 }
 
+std::vector<ProcessId> SweptTree::members() const { return members(descendants(::getpid())); }
+
 std::vector<ProcessId> SweptTree::members(const std::vector<ProcessInfo>& all) const {
   if (leader_.pid == 0 || gone()) return {};
-  std::set<pid_t> of_daemon{::getpid()};
-  add_descendants(all, of_daemon);
   // A session keeps the number of its leader from being used again as long as somebody is in it, so
   // another process of that pid means that the session has ended.
   const bool session_ended = std::ranges::any_of(all, [this](const ProcessInfo& info) {
@@ -74,7 +74,6 @@ std::vector<ProcessId> SweptTree::members(const std::vector<ProcessInfo>& all) c
   });
   std::set<pid_t> pids;
   for (const ProcessInfo& info : all) {
-    if (!of_daemon.contains(info.id.pid) || info.id.pid == ::getpid()) continue;
     const bool orphan = info.parent == ::getpid() && !trees_.leaders_.contains(info.id.pid);
     if (known_.contains(info.id) || (info.session == leader_.pid && !session_ended) ||
         (orphan && environment_has(info.id.pid, marker_))) {
@@ -95,12 +94,12 @@ std::vector<ProcessId> SweptTree::members(const std::vector<ProcessInfo>& all) c
 
 std::vector<pid_t> SweptTree::pids() const {
   std::vector<pid_t> result;
-  for (const ProcessId& id : members(all_processes())) result.push_back(id.pid);
+  for (const ProcessId& id : members()) result.push_back(id.pid);
   return result;
 }
 
 void SweptTree::terminate() {
-  for (const ProcessId& id : members(all_processes())) signal_process(id, SIGTERM);
+  for (const ProcessId& id : members()) signal_process(id, SIGTERM);
 }
 
 void SweptTree::kill() {
@@ -108,9 +107,15 @@ void SweptTree::kill() {
   // whatever its pid is by now.  The number is certain to be ours as long as the leader is not
   // reaped.
   if (trees_.leaders_.contains(leader_.pid)) ::kill(-leader_.pid, SIGSTOP);
-  stop_and_kill([this] { return members(all_processes()); });
+  killed_ = true;
+  stop_and_kill([this] { return members(); });
 }
 
-bool SweptTree::is_empty() { return members(all_processes()).empty(); }
+bool SweptTree::is_empty() {
+  if (members().empty()) return true;
+  // A search may miss a process while others end; but then this is called again.
+  if (killed_) kill();
+  return false;
+}
 
 }  // namespace plugind::platform

@@ -52,18 +52,20 @@ class SweptTree : public Tree {
   void terminate() override;
   void kill() override;
 
-  /// The living members among `all`.
+  /// The living members among `all`, the descendants of the daemon.
   std::vector<ProcessId> members(const std::vector<ProcessInfo>& all) const;
   /// Could `info` have come from this tree?
   bool may_have_started(const ProcessInfo& info) const;
 
  private:
   bool is_empty() override;
+  std::vector<ProcessId> members() const;
 
   SweptTrees& trees_;
   std::string marker_;
   ProcessId leader_;
   mutable std::set<ProcessId> known_;
+  bool killed_ = false;
 };
 
 }  // namespace plugind::platform

@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <csignal>
 #include <fstream>
+#include <set>
 
 #include "daemon/platform/linux/cgroup.h"
 #include "daemon/platform/linux/proc_fs.h"
+#include "daemon/platform/linux/process_sweep.h"
 #include "process_test.h"
 
 namespace plugind::platform {
@@ -59,6 +61,16 @@ TEST_P(ProcessTreeTest, ListsTheLivingProcesses) {
   }
   std::ranges::sort(expected);
   EXPECT_EQ(process->tree_pids(), expected);
+}
+
+TEST_P(ProcessTreeTest, DescendantsAreWhatASearchOfEverythingFinds) {
+  const auto process = start_tree();
+  std::set<pid_t> expected{::getpid()};
+  add_descendants(all_processes(), expected);
+  std::set<pid_t> found{::getpid()};
+  for (const ProcessInfo& info : descendants(::getpid())) found.insert(info.id.pid);
+  EXPECT_EQ(found, expected);
+  EXPECT_GE(found.size(), 6u);
 }
 
 TEST_P(ProcessTreeTest, KillsTheWholeTree) {
