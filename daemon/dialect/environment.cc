@@ -7,10 +7,9 @@
 namespace plugind::dialect {
 namespace {
 
-// Listed in docs/dialects.md, which a test compares.
 constexpr const char* kInherited[] = {
-    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR",
-    "LANG", "LANGUAGE", "LC_ALL", "LC_ADDRESS", "LC_COLLATE", "LC_CTYPE", "LC_IDENTIFICATION",
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "LANG",
+    "LANGUAGE", "LC_ALL", "LC_ADDRESS", "LC_COLLATE", "LC_CTYPE", "LC_IDENTIFICATION",
     "LC_MEASUREMENT", "LC_MESSAGES", "LC_MONETARY", "LC_NAME", "LC_NUMERIC", "LC_PAPER",
     "LC_TELEPHONE", "LC_TIME",
     // Without these nothing runs on Windows; elsewhere nobody sets them.
@@ -31,6 +30,8 @@ bool is_executable(const std::filesystem::path& file) {
 }
 
 }  // namespace
+
+std::span<const char* const> inherited_names() { return kInherited; }
 
 std::optional<std::string> daemon_variable(const char* name) {
   const char* value = std::getenv(name);

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,9 @@ using Lookup = std::function<std::optional<std::string>(const char* name)>;
 
 /// The daemon's real environment.
 std::optional<std::string> daemon_variable(const char* name);
+
+/// The names that plugins inherit from the daemon's environment; listed in docs/dialects.md.
+std::span<const char* const> inherited_names();
 
 /// What a plugin gets of the daemon's environment: a short list of names, so that nothing secret in
 /// the daemon's environment reaches a plugin by accident.
