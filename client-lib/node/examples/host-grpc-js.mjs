@@ -78,7 +78,8 @@ function mayPanic(mode, expected) {
     () => [false, 'the call succeeded'],
     (error) => {
       const reason = errorReason(error);
-      return [expected(error, reason), `${grpc.status[error.code]} (${reason}): ${error.details}`];
+      const name = grpc.status[error.code] + (reason && ` (${reason})`);
+      return [expected(error, reason), `${name}: ${error.details}`];
     },
   );
 }

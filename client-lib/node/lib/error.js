@@ -24,4 +24,9 @@ export class PlugindError extends Error {
     this.code = code;
     this.reason = reason;
   }
+
+  toString() {
+    const name = Object.keys(Code).find((key) => Code[key] === this.code) ?? this.code;
+    return `${name}${this.reason && ` (${this.reason})`}: ${this.message}`;
+  }
 }

@@ -80,6 +80,8 @@ export class PlugindError extends Error {
    * with a status that carries none.
    */
   readonly reason: string;
+  /** All of it in a line: `UNAVAILABLE (PLUGIN_CRASHED): message`. */
+  toString(): string;
 }
 
 /** gRPC status codes, as https://grpc.io/docs/guides/status-codes/ numbers them. */

@@ -83,11 +83,14 @@ describe('a client', () => {
   test('passes on code, reason and message of an error', async () => {
     const failure = failsWith(Code.INVALID_ARGUMENT, 'TEST_REASON', /^the tëst failed$/);
     await assert.rejects(invoke(client, 'Fail', ''), failure);
+    const line = await invoke(client, 'Fail', '').catch(String);
+    assert.equal(line, 'INVALID_ARGUMENT (TEST_REASON): the tëst failed');
   });
 
   test('has no reason for an error without details', async () => {
     const failure = failsWith(Code.NOT_FOUND, '', /^no such thing$/);
     await assert.rejects(invoke(client, 'FailPlain', ''), failure);
+    assert.equal(await invoke(client, 'FailPlain', '').catch(String), 'NOT_FOUND: no such thing');
   });
 
   test('ends a call at its timeout and goes on', async () => {

@@ -2,6 +2,8 @@
 
 declare(strict_types=1);
 
+use Plugind\PlugindException;
+
 /** Prints one line a call, and remembers whether all were as expected. */
 final class Rows
 {
@@ -17,6 +19,8 @@ final class Rows
         $start = hrtime(true);
         try {
             [$ok, $result] = $call();
+        } catch (PlugindException $failure) {
+            [$ok, $result] = [false, $failure->describe()];
         } catch (Throwable $failure) {
             [$ok, $result] = [false, $failure->getMessage()];
         }

@@ -64,8 +64,7 @@ $mayPanic = static fn (int $mode, callable $expected): callable =>
         try {
             $text('MayPanic', new MayPanicRequest(['mode' => $mode]));
         } catch (PlugindException $error) {
-            $words = "{$error->status->name} ({$error->reason}): {$error->getMessage()}";
-            return [$expected($error), $words];
+            return [$expected($error), $error->describe()];
         }
         return [false, 'the call succeeded'];
     };

@@ -23,4 +23,10 @@ enum Code: int
     case Unavailable = 14;
     case DataLoss = 15;
     case Unauthenticated = 16;
+
+    /** As gRPC writes it: "INVALID_ARGUMENT". */
+    public function grpcName(): string
+    {
+        return strtoupper(preg_replace('/\B[A-Z]/', '_$0', $this->name));
+    }
 }

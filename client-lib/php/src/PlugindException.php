@@ -23,4 +23,11 @@ final class PlugindException extends \RuntimeException
     ) {
         parent::__construct($message, $status->value);
     }
+
+    /** All of it in a line: "UNAVAILABLE (PLUGIN_CRASHED): message". */
+    public function describe(): string
+    {
+        $reason = $this->reason === '' ? '' : " ({$this->reason})";
+        return "{$this->status->grpcName()}{$reason}: {$this->getMessage()}";
+    }
 }

@@ -124,12 +124,14 @@ final class ClientTest extends TestCase
         self::assertSame(3, $error->getCode());
         self::assertSame('TEST_REASON', $error->reason);
         self::assertSame('the tëst failed', $error->getMessage());
+        self::assertSame('INVALID_ARGUMENT (TEST_REASON): the tëst failed', $error->describe());
     }
 
     public function testAnErrorWithoutDetailsHasNoReason(): void
     {
         $error = self::failure(fn () => $this->invoke('FailPlain'));
         self::assertSame([Code::NotFound, ''], [$error->status, $error->reason]);
+        self::assertSame('NOT_FOUND: no such thing', $error->describe());
     }
 
     public function testACallEndsAtItsTimeoutAndTheClientGoesOn(): void

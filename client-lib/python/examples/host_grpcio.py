@@ -84,7 +84,8 @@ def call_text(rows, text):
             text.MayPanic(text_pb2.MayPanicRequest(mode=mode), timeout=TIMEOUT)
         except grpc.RpcError as error:
             reason = error_reason(error)
-            return expected(error, reason), f"{error.code().name} ({reason}): {error.details()}"
+            name = error.code().name + (f" ({reason})" if reason else "")
+            return expected(error, reason), f"{name}: {error.details()}"
         return False, "the call succeeded"
 
     def domain_error(error, reason):
