@@ -321,6 +321,8 @@ bool Session::wants_write() const {
 }
 
 StreamId Session::submit_request(const HeaderList& headers, Body* body, void* user) {
+  // nghttp2 itself would take the request and close its stream later.
+  if (nghttp2_session_check_request_allowed(session_) == 0) return -1;
   const NvArray nv(headers);
   if (!nv.is_valid()) return -1;
   nghttp2_data_provider provider{};

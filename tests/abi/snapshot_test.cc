@@ -101,7 +101,8 @@ Snapshot take_snapshot() {
   // The kernel's own view of what is blocked, ignored and caught, signals 32 and 33 included.
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);) {
-    if (line.starts_with("Sig") || line.starts_with("Shd") || line.starts_with("Threads")) {
+    if ((line.starts_with("Sig") && !line.starts_with("SigQ")) || line.starts_with("Shd") ||
+        line.starts_with("Threads")) {
       out << line << "\n";
     }
   }
