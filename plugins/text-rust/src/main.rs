@@ -15,7 +15,7 @@ use listen::Listen;
 use proto::text_server::TextServer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::signal::unix::{signal, SignalKind};
+use tokio::signal::unix::{signal, Signal, SignalKind};
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_stream::Stream;
 use tonic::transport::server::{Connected, TcpIncoming};
@@ -25,7 +25,21 @@ const DRAIN_TIME: Duration = Duration::from_secs(2);
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
 
-async fn serve<I, C>(incoming: I) -> Result<(), Box<dyn Error>>
+/// SIGTERM and SIGINT, which this process catches from the moment that this is made.
+struct StopSignals(Signal, Signal);
+
+impl StopSignals {
+    fn catch() -> std::io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok(StopSignals(terminate, interrupt))
+    }
+    async fn wait(mut self) {
+        tokio::select! { _ = self.0.recv() => {}, _ = self.1.recv() => {} }
+    }
+}
+
+async fn serve<I, C>(incoming: I, stop: StopSignals) -> Result<(), Box<dyn Error>>
 where
     I: Stream<Item = std::io::Result<C>>,
     C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
@@ -44,8 +58,6 @@ where
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1alpha()?;
 
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     let (stopping, stopped) = tokio::sync::oneshot::channel();
     let server = tonic::transport::Server::builder()
         .initial_stream_window_size(STREAM_WINDOW)
@@ -54,7 +66,7 @@ where
         .add_service(reflection)
         .add_service(text)
         .serve_with_incoming_shutdown(incoming, async {
-            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+            stop.wait().await;
             let _ = stopping.send(()); // fails only when nobody waits any more
         });
     let drained_too_long = async {
@@ -70,19 +82,21 @@ where
 }
 
 async fn run() -> Result<(), Box<dyn Error>> {
+    // Before it says that it listens: whoever reads that may ask it to end.
+    let stop = StopSignals::catch()?;
     match listen::find_listen(std::env::args().skip(1))? {
         Listen::Descriptor(listener) => {
             listener.set_nonblocking(true)?;
             let listener = UnixListener::from_std(listener)?;
             println!("listening on descriptor 3");
-            serve(UnixListenerStream::new(listener)).await
+            serve(UnixListenerStream::new(listener), stop).await
         }
         Listen::Unix(path) => {
             let address = format!("unix:{}", path.display());
             let listener = UnixListener::bind(path)
                 .map_err(|error| format!("cannot listen on {address}: {error}"))?;
             println!("listening on {address}");
-            serve(UnixListenerStream::new(listener)).await
+            serve(UnixListenerStream::new(listener), stop).await
         }
         Listen::Tcp(host_and_port) => {
             let listener = TcpListener::bind(&host_and_port)
@@ -93,7 +107,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
             let keepalive = None;
             let incoming = TcpIncoming::from_listener(listener, no_delay, keepalive)
                 .map_err(|error| error.to_string())?;
-            serve(incoming).await
+            serve(incoming, stop).await
         }
     }
 }

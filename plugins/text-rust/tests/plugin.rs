@@ -91,9 +91,12 @@ impl Plugin {
         .expect("no panic")
     }
     fn terminate(&self) {
-        let pid = self.process.id().to_string();
-        let status = Command::new("kill").args(["-TERM", &pid]).status();
-        assert!(status.expect("kill runs").success());
+        const SIGTERM: i32 = 15;
+        extern "C" {
+            fn kill(pid: i32, signal: i32) -> i32;
+        }
+        let pid = self.process.id() as i32;
+        assert_eq!(unsafe { kill(pid, SIGTERM) }, 0);
     }
 }
 
@@ -253,6 +256,16 @@ async fn ends_cleanly_when_asked_though_a_call_is_open() {
     plugin.terminate();
     assert_eq!(plugin.ended().await.code(), Some(0));
     drop(open);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ends_cleanly_when_asked_as_soon_as_it_listens() {
+    for _ in 0..20 {
+        let directory = Directory::new();
+        let plugin = Plugin::on_unix(&directory);
+        plugin.terminate();
+        assert_eq!(plugin.ended().await.code(), Some(0));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
