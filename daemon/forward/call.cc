@@ -151,6 +151,7 @@ bool Call::open_upstream(UpstreamCore& core) {
   if (up_stream_ < 0) return false;
   up_transport_ = core.transport();
   up_open_ = true;
+  up_reset_ = false;
   return true;
 }
 
@@ -335,8 +336,8 @@ void Call::answer(const Error& error) {
     down().finish_with_trailers(down_stream_, down_body_, trailers_);
   }
   down_transport_->touch();
-  response_ended();
   if (up_open_) reset_upstream(wire::kCancel);
+  response_ended();
 }
 
 void Call::answer_http(std::string_view http_status) {
@@ -351,9 +352,10 @@ void Call::response_ended() {
   response_ended_ = true;
   waiting_.reset();
   if (deadline_entry_) context_.deadlines.remove(*std::exchange(deadline_entry_, std::nullopt));
-  // The plugin has answered; what the host still sends is of no use to it.
-  if (up_open_ && !request_ended_) reset_upstream(wire::kNoError);
-  if (!up_open_) {
+  if (up_open_) {
+    // The plugin has answered; what the host still sends is of no use to it.
+    if (!request_ended_) reset_upstream(wire::kNoError);
+  } else {
     consume_request(up_body_.bytes.size());
     up_body_.bytes.clear();
   }
@@ -370,6 +372,7 @@ void Call::upstream_ended() {
 }
 
 void Call::reset_upstream(std::uint32_t error_code) {
+  if (std::exchange(up_reset_, true)) return;
   up().reset(up_stream_, error_code);
   up_transport_->touch();
 }

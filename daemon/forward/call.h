@@ -84,6 +84,7 @@ class Call final : public StreamSink, public CallHook {
   std::shared_ptr<Transport> up_transport_;  // Null until forwarded.
   wire::StreamId up_stream_ = -1;
   bool up_open_ = false;
+  bool up_reset_ = false;
 
   std::shared_ptr<plugin::Plugin> plugin_;      // Null: the control service.
   std::shared_ptr<plugin::Instance> instance_;  // The one the call was sent to.

@@ -51,7 +51,9 @@ void Transport::start() {
     });
     return;
   }
-  touch();
+  // A server speaks after the client's preface has come: a client that speaks something else then
+  // gets an answer that it can read.
+  if (role_ == wire::Role::kClient) touch();
   wait_readable();
 }
 
@@ -107,8 +109,9 @@ void Transport::on_readable() {
     }
     const bool first = std::exchange(read_total_, read_total_ + size) == 0;
     if (!session_.feed(buffer.data(), size)) {
+      const std::string why = std::string("protocol error: ") + session_.error();
       if (role_ == wire::Role::kServer && first) refuse_http1();
-      fail(std::string("protocol error: ") + session_.error());
+      fail(why);
       return;
     }
     if (closed_) return;
@@ -121,6 +124,8 @@ void Transport::on_readable() {
 void Transport::refuse_http1() {
   boost::system::error_code ignored;
   socket_.write_some(asio::buffer(kNotHttp2), ignored);
+  // Nothing that the session may have to say would be understood.
+  socket_.shutdown(asio::socket_base::shutdown_send, ignored);
 }
 
 void Transport::flush() {

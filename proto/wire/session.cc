@@ -24,6 +24,25 @@ bool is_secret(std::string_view name) {
          name == "set-cookie";
 }
 
+bool is_hop_by_hop(std::string_view name) {
+  return name == "connection" || name == "transfer-encoding" || name == "upgrade" ||
+         name == "keep-alive" || name == "proxy-connection";
+}
+
+/// What RFC 9113 section 8 demands of a request's field, but for the characters of :authority: many
+/// gRPC clients on Unix sockets send the socket's path there, which nghttp2's own check refuses.
+bool is_valid_request_field(std::string_view name, std::string_view value, bool after_regular) {
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(value.data());
+  if (nghttp2_check_header_value(bytes, value.size()) == 0) return false;
+  if (name.starts_with(':')) {
+    return !after_regular &&
+           (name == ":method" || name == ":path" || name == ":scheme" || name == ":authority");
+  }
+  if (is_hop_by_hop(name) || (name == "te" && value != "trailers")) return false;
+  return nghttp2_check_header_name(reinterpret_cast<const std::uint8_t*>(name.data()),
+                                   name.size()) != 0;
+}
+
 /// The fields as nghttp2 wants them.
 class NvArray {
  public:
@@ -76,6 +95,8 @@ struct Session::Callbacks {
     s.block_stream_ = frame->hd.stream_id;
     s.block_size_ = 0;
     s.block_too_large_ = false;
+    s.block_invalid_ = false;
+    s.block_has_regular_ = false;
     if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
       void* user = s.handler_.on_stream_opened(frame->hd.stream_id);
       nghttp2_session_set_stream_user_data(s.session_, frame->hd.stream_id, user);
@@ -92,9 +113,13 @@ struct Session::Callbacks {
       s.block_too_large_ = true;
       return 0;
     }
-    const bool added = s.block_.add({reinterpret_cast<const char*>(name), name_size},
-                                    {reinterpret_cast<const char*>(value), value_size},
-                                    (flags & NGHTTP2_NV_FLAG_NO_INDEX) != 0);
+    const std::string_view field(reinterpret_cast<const char*>(name), name_size);
+    const std::string_view text(reinterpret_cast<const char*>(value), value_size);
+    if (s.role_ == Role::kServer) {
+      if (!is_valid_request_field(field, text, s.block_has_regular_)) s.block_invalid_ = true;
+      if (!field.starts_with(':')) s.block_has_regular_ = true;
+    }
+    const bool added = s.block_.add(field, text, (flags & NGHTTP2_NV_FLAG_NO_INDEX) != 0);
     return added ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
   }
 
@@ -117,7 +142,9 @@ struct Session::Callbacks {
       case NGHTTP2_HEADERS: {
         void* user = user_of(s, stream);
         const SessionHandler::Block kind = kind_of(s, frame);
-        if (s.block_too_large_) {
+        if (s.block_invalid_) {
+          s.reset(stream, kProtocolError);
+        } else if (s.block_too_large_) {
           s.handler_.on_headers_too_large(stream, user, kind);
         } else {
           s.handler_.on_headers(stream, user, kind, s.block_, end);
@@ -254,6 +281,9 @@ Session::Session(Role role, const Limits& limits, SessionHandler& handler)
   nghttp2_option_set_max_send_header_block_length(option, std::size_t{limits.max_header_block} * 2);
   // Metadata passes as it came, spaces at its ends included.
   nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(option, 1);
+
+  // Requests are checked by is_valid_request_field.
+  if (role == Role::kServer) nghttp2_option_set_no_http_messaging(option, 1);
 
   const int rv = role == Role::kClient
                      ? nghttp2_session_client_new2(&session_, callbacks, this, option)

@@ -155,6 +155,8 @@ class Session {
   StreamId block_stream_ = 0;
   std::size_t block_size_ = 0;
   bool block_too_large_ = false;
+  bool block_invalid_ = false;
+  bool block_has_regular_ = false;
   bool settings_seen_ = false;
   Role role_;
   std::uint32_t open_streams_ = 0;
