@@ -1,0 +1,247 @@
+#include "daemon/app/daemon.h"
+
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <string>
+#include <utility>
+
+#include "daemon/app/logging.h"
+#include "daemon/app/process_factory.h"
+#include "daemon/app/version.h"
+#include "daemon/dialect/go_plugin.h"
+#include "daemon/dialect/native.h"
+#include "daemon/forward/address.h"
+#include "daemon/platform/self_usage.h"
+
+namespace plugind::app {
+
+namespace asio = boost::asio;
+
+namespace {
+
+std::string join(const std::vector<std::string>& names) {
+  std::string joined;
+  for (const std::string& name : names) joined += (joined.empty() ? "" : ",") + name;
+  return joined;
+}
+
+}  // namespace
+
+Daemon::Daemon(Options options, platform::ServiceNotifier notifier)
+    : options_(std::move(options)),
+      notifier_(std::move(notifier)),
+      loop_(1),
+      clock_(loop_.get_executor()),
+      flush_queue_(loop_.get_executor()),
+      connector_(loop_.get_executor(), flush_queue_, wire::Limits{}) {}
+
+Daemon::~Daemon() = default;
+
+std::expected<void, Error> Daemon::start() {
+  // The socket comes first: from then on hosts can connect, and wait for the rest.
+  if (auto opened = open_front(); !opened) return opened;
+  auto runtime_dir = platform::RuntimeDir::open(options_.runtime_dir);
+  if (!runtime_dir) return std::unexpected(runtime_dir.error());
+  runtime_dir_ = std::move(*runtime_dir);
+
+  auto signals = platform::SignalSource::open(loop_.get_executor());
+  if (!signals) return std::unexpected(signals.error());
+  signals_ = std::move(*signals);
+  if (options_.lifeline) {
+    auto lifeline = platform::Lifeline::open(loop_.get_executor());
+    if (!lifeline) return std::unexpected(lifeline.error());
+    lifeline_ = std::move(*lifeline);
+  }
+
+  auto trees = platform::ProcessTrees::open(loop_.get_executor());
+  if (!trees) return std::unexpected(trees.error());
+  trees_ = std::move(*trees);
+  processes_ = make_process_factory(*trees_);
+  native_ = dialect::make_native_dialect();
+  go_plugin_ = dialect::make_go_plugin_dialect();
+
+  auto manifests = plugin::load_manifests(options_.manifests);
+  if (!manifests) return std::unexpected(manifests.error());
+
+  supervisor_ = std::make_unique<plugin::Supervisor>(
+      plugin::Environment{.loop = loop_.get_executor(),
+                          .clock = clock_,
+                          .processes = *processes_,
+                          .connector = connector_,
+                          .dialects = {{plugin::DialectKind::kNative, native_.get()},
+                                       {plugin::DialectKind::kGoPlugin, go_plugin_.get()}},
+                          .runtime_dir = runtime_dir_->path()});
+  watch_events();
+  const std::string control_socket = (runtime_dir_->path() / "control.sock").string();
+  forwarder_ = std::make_unique<forward::Forwarder>(
+      loop_.get_executor(), flush_queue_, connector_, *supervisor_,
+      plugin::Endpoint{"unix:" + control_socket}, wire::Limits{},
+      [](const std::string& event, const std::string& detail) {
+        log_warning(event, {{"detail", detail}});
+      });
+  forwarder_->open_plugin_sockets();
+  supervisor_->apply(std::move(*manifests));
+  if (front_socket_) {
+    forwarder_->listen(std::move(*front_socket_));
+  } else if (auto listening = forwarder_->listen_tcp(*forward::parse_address(options_.socket));
+             !listening) {
+    return listening;
+  }
+
+  admin_ = control::make_plugin_admin(*supervisor_);
+  control_ = std::make_unique<control::ControlServer>(
+      loop_.get_executor(), *admin_,
+      control::ControlHooks{.reload = [this] { return reload(); },
+                            .facts = [this] { return facts(); }});
+  log_info("started", {{"version", kVersion},
+                       {"pid", std::to_string(::getpid())},
+                       {"socket", options_.socket},
+                       {"manifests", options_.manifests.string()},
+                       {"plugins", std::to_string(supervisor_->list().size())},
+                       {"trees", trees_->describe()}});
+  return {};
+}
+
+std::expected<void, Error> Daemon::open_front() {
+  const auto address = forward::parse_address(options_.socket);
+  if (!address) return std::unexpected(address.error());
+  if (auto made = platform::make_private_dir(options_.runtime_dir); !made) return made;
+  if (!address->is_unix()) return {};
+  auto socket = platform::LocalSocket::listen(address->path);
+  if (!socket) return std::unexpected(socket.error());
+  front_socket_ = std::move(*socket);
+  return {};
+}
+
+void Daemon::run() {
+  asio::co_spawn(loop_, obey_signals(), asio::detached);
+  if (lifeline_) asio::co_spawn(loop_, obey_lifeline(), asio::detached);
+  // grpc++ takes longer to start than everything else together; hosts need not wait for it.
+  asio::post(loop_, [this] { start_control(); });
+  loop_.run();
+}
+
+void Daemon::start_control() {
+  const auto socket = runtime_dir_->path() / "control.sock";
+  if (auto started = control_->start(socket); !started) {
+    log_error("control-failed", {{"detail", started.error().message}});
+    return stop("the control service cannot start");
+  }
+  notifier_.main_pid(::getpid());
+  notifier_.ready();
+  log_debug("control-started", {{"socket", socket.string()}});
+}
+
+void Daemon::watch_events() {
+  event_log_ = supervisor_->events().watch([](const plugin::Event& event) {
+    using Kind = plugin::Event::Kind;
+    if (event.kind != Kind::kState) {
+      const std::string_view name = event.kind == Kind::kRegistered ? "plugin-registered"
+                                    : event.kind == Kind::kRemoved  ? "plugin-removed"
+                                                                    : "plugin-changed";
+      log_info(name, {{"plugin", event.plugin}, {"cause", event.cause}});
+      return;
+    }
+    const std::initializer_list<Field> fields = {{"plugin", event.plugin},
+                                                 {"instance", event.instance},
+                                                 {"state", std::string(to_string(event.state))},
+                                                 {"cause", event.cause}};
+    if (event.state == plugin::InstanceState::kFailed) {
+      log_warning("instance", fields);
+    } else {
+      log_info("instance", fields);
+    }
+  });
+}
+
+std::expected<plugin::ReloadSummary, Error> Daemon::reload() {
+  auto manifests = plugin::load_manifests(options_.manifests);
+  if (!manifests) {
+    log_warning("reload-refused", {{"detail", manifests.error().message}});
+    return std::unexpected(std::move(manifests.error()));
+  }
+  plugin::ReloadSummary summary = supervisor_->apply(std::move(*manifests));
+  log_info("reloaded", {{"added", join(summary.added)},
+                        {"removed", join(summary.removed)},
+                        {"changed", join(summary.changed)}});
+  return summary;
+}
+
+control::DaemonFacts Daemon::facts() const {
+  control::DaemonFacts facts;
+  facts.version = kVersion;
+  facts.pid = ::getpid();
+  facts.start_time = started_at_;
+  facts.socket = options_.socket;
+  facts.runtime_dir = options_.runtime_dir;
+  facts.manifest_dir = options_.manifests;
+  facts.connections = static_cast<std::uint32_t>(forwarder_->counters().connections);
+  facts.resident_bytes = platform::resident_bytes();
+  return facts;
+}
+
+asio::awaitable<void> Daemon::obey_signals() {
+  while (true) {
+    const platform::Signal signal = co_await signals_->next();
+    const std::string name(platform::to_string(signal));
+    switch (signal) {
+      case platform::Signal::kTerminate:
+      case platform::Signal::kInterrupt:
+        if (stopping_) {
+          stop_at_once("a second " + name);
+        } else {
+          stop(name);
+        }
+        break;
+      case platform::Signal::kQuit:
+        stop_at_once(name);
+        break;
+      case platform::Signal::kHangup:
+        notifier_.reloading();
+        (void)reload();
+        notifier_.ready();
+        break;
+      case platform::Signal::kUser1:
+      case platform::Signal::kUser2:
+        log_info("signal-ignored", {{"signal", name}});
+        break;
+    }
+  }
+}
+
+asio::awaitable<void> Daemon::obey_lifeline() {
+  co_await lifeline_->wait_closed();
+  stop("the lifeline was closed");
+}
+
+void Daemon::stop(const std::string& cause) {
+  if (std::exchange(stopping_, true)) return;
+  log_info("stopping", {{"cause", cause}});
+  notifier_.stopping();
+  forwarder_->drain();
+  supervisor_->shutdown([this] {
+    control_->stop([this] {
+      forwarder_->close();
+      log_info("stopped");
+      loop_.stop();
+    });
+  });
+}
+
+void Daemon::stop_at_once(const std::string& cause) {
+  log_warning("stopping-at-once", {{"cause", cause}});
+  // What is destroyed with the daemon ends: every process tree, every socket.
+  loop_.stop();
+}
+
+std::string check(const Options& options) {
+  if (auto manifests = plugin::load_manifests(options.manifests); !manifests) {
+    return manifests.error().message;
+  }
+  return "";
+}
+
+}  // namespace plugind::app

@@ -1,0 +1,83 @@
+#include "daemon/app/options.h"
+
+#include <CLI/CLI.hpp>
+
+#include "daemon/app/version.h"
+#include "daemon/forward/address.h"
+#include "daemon/platform/runtime_dir.h"
+
+namespace plugind::app {
+
+namespace {
+
+constexpr const char* kFooter = R"(
+Configuration file (TOML): the long options without the dashes, for example
+  manifests = "/etc/plugind/plugins.d"
+  log-level = "debug"
+
+Signals: SIGTERM, SIGINT stop every plugin, then the daemon; SIGHUP reads the
+manifests again; SIGQUIT stops everything at once.
+
+Exit status: 0 stopped as asked or --check found nothing; 1 could not start or
+--check found mistakes; 2 wrong usage.
+
+Documentation: docs/manifest.md, docs/operations.md. Operate it with pluginctl.)";
+
+}  // namespace
+
+std::variant<Options, Exit> parse_options(int argc, char** argv) {
+  Options options;
+  std::string manifests = "/etc/plugind/plugins.d";
+  std::string runtime_dir;
+
+  CLI::App app("Runs plugins for programs in any language and forwards calls to them.", "plugind");
+  app.footer(kFooter);
+  app.set_version_flag("--version", std::string("plugind ") + kVersion);
+  app.set_config("--config", "", "Read options from this TOML file")->type_name("FILE");
+  app.allow_config_extras(CLI::config_extras_mode::error);
+  app.add_option("--manifests", manifests, "Directory of the plugins' manifests (*.toml)")
+      ->type_name("DIR")
+      ->capture_default_str();
+  app.add_option("--socket", options.socket,
+                 "Address to listen on: unix:/path, /path or tcp:127.0.0.1:PORT. Default: "
+                 "$PLUGIND_SOCKET, else $XDG_RUNTIME_DIR/plugind/plugind.sock, else "
+                 "/run/plugind/plugind.sock")
+      ->type_name("ADDRESS");
+  app.add_option("--runtime-dir", runtime_dir,
+                 "Directory for plugin sockets and the instances' files, mode 0700. Default: the "
+                 "socket's directory")
+      ->type_name("DIR");
+  app.add_option("--log-level", options.log_level, "debug, info, warning or error")
+      ->type_name("LEVEL")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+      ->capture_default_str();
+  app.add_flag("--lifeline", options.lifeline,
+               "Stop everything and exit when stdin is closed, so that a program which starts a "
+               "private daemon cannot leave it behind");
+  app.add_flag("--check", options.check,
+               "Validate configuration and manifests, say all that is wrong, and exit");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    std::ostringstream out;
+    const int code = app.exit(error, out, out);
+    return Exit{code == 0 ? 0 : 2, out.str()};
+  }
+
+  const auto wrong = [](const std::string& message) {
+    return Exit{2, "plugind: " + message + "\nRun with --help for more information.\n"};
+  };
+  if (options.socket.empty()) options.socket = platform::default_socket_address();
+  const auto address = forward::parse_address(options.socket);
+  if (!address) return wrong(address.error().message);
+  if (runtime_dir.empty()) {
+    if (!address->is_unix()) return wrong("--socket with a tcp: address needs --runtime-dir DIR");
+    runtime_dir = std::filesystem::path(address->path).parent_path();
+  }
+  options.socket = address->to_string();
+  options.manifests = std::filesystem::absolute(manifests).lexically_normal();
+  options.runtime_dir = std::filesystem::absolute(runtime_dir).lexically_normal();
+  return options;
+}
+
+}  // namespace plugind::app

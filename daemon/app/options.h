@@ -1,0 +1,30 @@
+// plugind's command line and configuration file.
+#pragma once
+
+#include <expected>
+#include <filesystem>
+#include <string>
+#include <variant>
+
+namespace plugind::app {
+
+struct Options {
+  std::filesystem::path manifests;    ///< Directory of the manifests; absolute.
+  std::string socket;                 ///< Address of the front socket.
+  std::filesystem::path runtime_dir;  ///< Absolute; the socket's directory unless given.
+  std::string log_level = "info";
+  bool lifeline = false;
+  bool check = false;
+};
+
+/// The command line asked for nothing but a text (--help, --version) or is wrong: what to print and
+/// with which exit code to end.
+struct Exit {
+  int code = 0;
+  std::string text;
+};
+
+/// Reads the command line and, with --config, the file; what stands on the command line wins.
+std::variant<Options, Exit> parse_options(int argc, char** argv);
+
+}  // namespace plugind::app
