@@ -78,6 +78,9 @@ func TestErrorCarriesStatusAndReason(t *testing.T) {
 	if got := plugind.Reason(fmt.Errorf("wrapped: %w", err)); got != "PLUGIN_CRASHED" {
 		t.Errorf("reason %q, want PLUGIN_CRASHED", got)
 	}
+	if got, want := err.Error(), "plugind: Unavailable (PLUGIN_CRASHED): plugin kv ended: signal 11\n"; got != want {
+		t.Errorf("the error reads %q, want %q", got, want)
+	}
 	err = client.Invoke(context.Background(), "kv", "/test.v1.Test/Refuse", &emptypb.Empty{}, &reply)
 	wantCode(t, err, codes.InvalidArgument)
 	if got := plugind.Reason(err); got != "" {

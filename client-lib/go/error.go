@@ -28,11 +28,12 @@ func (e *Error) Message() string { return e.message }
 // empty when the plugin itself answered with a status that carries none.
 func (e *Error) Reason() string { return e.reason }
 
+// Error is all of it in a line: "plugind: Unavailable (PLUGIN_CRASHED): message".
 func (e *Error) Error() string {
 	if e.reason == "" {
 		return fmt.Sprintf("plugind: %s: %s", e.code, e.message)
 	}
-	return fmt.Sprintf("plugind: %s: %s (%s)", e.code, e.message, e.reason)
+	return fmt.Sprintf("plugind: %s (%s): %s", e.code, e.reason, e.message)
 }
 
 // GRPCStatus makes the error a gRPC status.
