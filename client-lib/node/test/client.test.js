@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { existsSync, readdirSync, readlinkSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 
@@ -13,6 +14,19 @@ const slots = Math.max(1, (Number(process.env.UV_THREADPOOL_SIZE) || 4) - 1);
 function invoke(client, name, request, options) {
   const bytes = Buffer.from(request);
   return client.invoke('text', `/test.Test/${name}`, bytes, { timeoutMs, ...options });
+}
+
+function openSockets() {
+  const directory = '/proc/self/fd';
+  if (!existsSync(directory)) return 0;
+  const targets = readdirSync(directory).map((fd) => {
+    try {
+      return readlinkSync(`${directory}/${fd}`);
+    } catch {
+      return ''; // the listing's own descriptor
+    }
+  });
+  return targets.filter((target) => target.startsWith('socket:')).length;
 }
 
 const failsWith = (code, reason, message = /./) => (error) => {
@@ -143,8 +157,10 @@ describe('a client', () => {
   test('lets a call in flight finish when it is closed', async () => {
     const other = await connect({ address: server.address });
     const late = invoke(other, 'Wait', '', { timeoutMs: 200 });
+    const open = openSockets();
     other.close();
     await assert.rejects(late, (error) => error.code === Code.DEADLINE_EXCEEDED);
+    assert.ok(openSockets() < open || process.platform !== 'linux');
   });
 
   test('refuses arguments of the wrong kind', async () => {

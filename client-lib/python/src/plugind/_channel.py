@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable
 
 from ._error import Code, Error
 
@@ -17,7 +17,7 @@ class Channel:
     raises UNIMPLEMENTED when it is called; for those use grpcio on the plugin's own socket.
     """
 
-    def __init__(self, client: Client, plugin: Optional[str]) -> None:
+    def __init__(self, client: Client, plugin: str | None) -> None:
         self._client = client
         self._plugin = plugin
 
@@ -28,7 +28,7 @@ class Channel:
         response_deserializer: Callable[[bytes], Any],
         **_: Any,
     ) -> Callable[..., Any]:
-        def call(request: Any, timeout: Optional[float] = None, metadata: Any = None) -> Any:
+        def call(request: Any, timeout: float | None = None, metadata: Any = None) -> Any:
             return response_deserializer(
                 self._client.invoke(
                     self._plugin, method, request_serializer(request), timeout, metadata

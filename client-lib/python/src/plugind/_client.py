@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 import threading
 import weakref
-from typing import Any, Iterable, Mapping, Optional, Tuple, Union
+from collections.abc import Iterable, Mapping
+from typing import Any, Union
 
 from ._channel import Channel
 from ._error import Code, Error
 from ._library import load
 
-Metadata = Union[Mapping[str, Union[str, bytes]], Iterable[Tuple[str, Union[str, bytes]]]]
+Metadata = Union[Mapping[str, Union[str, bytes]], Iterable[tuple[str, Union[str, bytes]]]]
 Buffer = Union[bytes, bytearray, memoryview]
 
 
-def connect(address: Optional[str] = None, timeout: float = 5.0) -> Client:
+def connect(address: str | None = None, timeout: float = 5.0) -> Client:
     """Connects to the daemon.
 
     `address` is "unix:/path", "tcp:HOST:PORT" or an absolute path.  None means $PLUGIND_SOCKET,
@@ -54,11 +55,11 @@ class Client:
 
     def invoke(
         self,
-        plugin: Optional[str],
+        plugin: str | None,
         method: str,
         request: Buffer = b"",
-        timeout: Optional[float] = None,
-        metadata: Optional[Metadata] = None,
+        timeout: float | None = None,
+        metadata: Metadata | None = None,
     ) -> bytes:
         """Makes one unary call, waits for it and returns the serialised reply message.
 
@@ -88,11 +89,11 @@ class Client:
         if reply == ffi.NULL:
             raise _take_error(error)
         try:
-            return ffi.buffer(lib.pd_reply_data(reply), lib.pd_reply_size(reply))[:]
+            return bytes(ffi.buffer(lib.pd_reply_data(reply), lib.pd_reply_size(reply)))
         finally:
             lib.pd_reply_free(reply)
 
-    def channel(self, plugin: Optional[str] = None) -> Channel:
+    def channel(self, plugin: str | None = None) -> Channel:
         """A channel for generated *_pb2_grpc stubs: `TextStub(client.channel("text"))`."""
         return Channel(self, plugin)
 
@@ -146,7 +147,7 @@ def _c_string(text: str, what: str) -> bytes:
     return encoded
 
 
-def _options(timeout: Optional[float], metadata: Optional[Metadata]) -> Any:
+def _options(timeout: float | None, metadata: Metadata | None) -> Any:
     ffi, lib = load()
     if timeout is None and not metadata:
         return ffi.NULL

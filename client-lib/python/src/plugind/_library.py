@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from typing import Any, Tuple
+from typing import Any
 
 import cffi
 
@@ -47,8 +47,8 @@ _NAMES = {
 _UNIX_NAMES = ("libplugind.so.0", "libplugind.so")
 
 
-@functools.lru_cache(maxsize=None)
-def load() -> Tuple[cffi.FFI, Any]:
+@functools.cache
+def load() -> tuple[cffi.FFI, Any]:
     """The cffi instance and the library, opened at the first use.
 
     $PLUGIND_LIBRARY names the file; without it the system's loader looks for the library.
@@ -72,4 +72,5 @@ def load() -> Tuple[cffi.FFI, Any]:
 def library_version() -> str:
     """The version of the loaded libplugind, for example "0.1.0"."""
     ffi, lib = load()
-    return ffi.string(lib.pd_version()).decode()
+    version: str = ffi.string(lib.pd_version()).decode()
+    return version
