@@ -1,11 +1,11 @@
 #!/bin/bash
 # Shows why plugind exists: a Go program that starts plugins through a core in its own process dies
-# of that core's SIGCHLD handler.
+# of that core's SIGCHLD handler; the same program, with the same plugins, through plugind does not.
 #
 # usage: tests/interop/go-signal/run.sh [--build-dir DIR] [TEST...]
 #
-#   --build-dir DIR  what is built goes to DIR/go-signal; build/ unless given
-#   TEST             as unittest names it, for example InProcess.test_purego
+#   --build-dir DIR  where plugind, libplugind and the staged plugins are; build/ unless given
+#   TEST             as unittest names it, for example InProcess or ThroughPlugind.test_purego
 #
 # Needs Go, Rust, protoc and a C compiler; README.md tells what is shown.
 set -euo pipefail
@@ -26,21 +26,25 @@ fi
 build_dir=$(cd "$build_dir" && pwd)
 out=$build_dir/go-signal
 mkdir -p "$out"
+[[ -x $build_dir/daemon/plugind ]] || die "there is no $build_dir/daemon/plugind: scripts/build.sh"
 
 "$PLUGIND_ROOT/scripts/build-plugins.sh" --strict --only text --build-dir "$build_dir" "$out"
 cargo build --quiet --locked --release --manifest-path core/Cargo.toml
 cp -f "$CARGO_TARGET_DIR/release/libcore_in_process.so" "$out/"
 
+use_built_libplugind "$build_dir"
+export CGO_LDFLAGS="$CGO_LDFLAGS -L$out -Wl,-rpath,$out"
 go_build() { # PROGRAM CGO_ENABLED
   local kind=cgo
   (($2)) || kind=purego
-  CGO_ENABLED=$2 CGO_LDFLAGS="-L$out" \
-    go build -trimpath -buildvcs=false -o "$out/$1-$kind" "./$1"
+  CGO_ENABLED=$2 go build -trimpath -buildvcs=false -o "$out/$1-$kind" "./$1"
 }
 go_build in-process 1
 go_build in-process 0
+go_build through-plugind 1
+go_build through-plugind 0
 
-export GO_SIGNAL_OUT=$out
+export GO_SIGNAL_OUT=$out GO_SIGNAL_BUILD=$build_dir
 if [[ -n ${PLUGIND_RESULTS:-} ]]; then
   "$PLUGIND_ROOT/scripts/lib/run_unittest.py" "$here/test_go_signal.py"
 else

@@ -9,11 +9,28 @@ import sys
 import tempfile
 import unittest
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..",
+                                "scripts", "lib"))
+
+from private_daemon import PrivateDaemon, processes_of  # noqa: E402
+
 OUT = os.environ["GO_SIGNAL_OUT"]
+BUILD = os.environ["GO_SIGNAL_BUILD"]
 GO_FATAL = 2  # the exit code of Go's runtime after a fatal error
 COUNT = 1000
 TIME_LIMIT = 300
 PR_SET_CHILD_SUBREAPER = 36
+
+# Without limits, because every single end of the plugin is a crash here.
+MANIFEST = """
+name = "text"
+dialect = "native"
+command = ["{executable}"]
+services = ["text.v1.Text"]
+restart.limit = 0
+restart.backoff = "1ms"
+restart.backoff_max = "1ms"
+"""
 
 
 def setUpModule():
@@ -40,8 +57,7 @@ def end_orphans():
 def run(program, arguments, **environment):
     return subprocess.run([os.path.join(OUT, program), *arguments], timeout=TIME_LIMIT,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True, env={**os.environ, "LD_LIBRARY_PATH": OUT, "GOTRACEBACK": "single",
-                               **environment})
+                          text=True, env={**os.environ, "GOTRACEBACK": "single", **environment})
 
 
 class InProcess(unittest.TestCase):
@@ -69,6 +85,33 @@ class InProcess(unittest.TestCase):
 
     def test_purego(self):
         self.dies("in-process-purego")
+
+
+class ThroughPlugind(unittest.TestCase):
+    """The same through plugind: the program lives, and its signals and children are its own."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.manifests = tempfile.mkdtemp(prefix="go-signal-")
+        cls.addClassCleanup(shutil.rmtree, cls.manifests)
+        with open(os.path.join(cls.manifests, "text.toml"), "w", encoding="utf-8") as file:
+            file.write(MANIFEST.format(executable=os.path.join(OUT, "text-rust")))
+
+    def lives(self, program):
+        with PrivateDaemon(os.path.join(BUILD, "daemon", "plugind"), self.manifests) as daemon:
+            result = run(program, [str(COUNT)], PLUGIND_SOCKET=daemon.socket,
+                         PLUGIND_LIBRARY=os.path.join(BUILD, "client-lib", "libplugind.so"))
+            log = daemon.log_text()
+        self.assertEqual(result.returncode, 0, result.stderr[-2000:] + log[-2000:])
+        self.assertEqual(result.stdout, f"{COUNT} plugin starts and exits survived, signal table "
+                                        "unchanged, no children\n")
+        self.assertEqual(processes_of(OUT), [], "left when the daemon has ended")
+
+    def test_cgo(self):
+        self.lives("through-plugind-cgo")
+
+    def test_purego(self):
+        self.lives("through-plugind-purego")
 
 
 if __name__ == "__main__":
