@@ -28,7 +28,7 @@ func main() {
 			Addr:            &net.UnixAddr{Net: "unix", Name: pluginSocket("kv")},
 			// The plugin's life is plugind's business.  Test makes Kill leave the process alone, and
 			// Pid must be one that lives as long as this host: its own.  Never put the daemon's pid
-			// here without Test: Kill would wait two seconds for it to end and then kill it.
+			// here without Test: Kill would send it SIGKILL.
 			Test: true,
 			Pid:  os.Getpid(),
 		},

@@ -105,7 +105,7 @@ func callText(ctx context.Context, r *rows.Rows, text textpb.TextClient) {
 			if !as(err) {
 				return "", fmt.Errorf("not the failure that was asked for: %v", err)
 			}
-			return fmt.Sprintf("%s (%s): %s", status.Code(err), reason(err), status.Convert(err).Message()), nil
+			return strings.TrimSpace(reason(err) + " " + err.Error()), nil
 		})
 	}
 	mayPanic(textpb.MayPanicRequest_ERROR, func(err error) bool {
