@@ -1,18 +1,12 @@
 #include "daemon/plugin/manifest_parser.h"
 
-// Errors come back as values, and nesting is bounded: the library's trees are taken down
-// recursively.
-#define TOML_EXCEPTIONS 0
-#define TOML_MAX_NESTED_VALUES 16
-#define TOML_ENABLE_FORMATTERS 0
-#include <toml++/toml.h>
-
 #include <algorithm>
 #include <optional>
 #include <set>
 
 #include "daemon/plugin/manifest_keys.h"
 #include "daemon/plugin/printable.h"
+#include "daemon/plugin/toml_text.h"
 
 namespace plugind::plugin {
 namespace {
@@ -283,27 +277,6 @@ void check_whole(Reader& reader) {
   }
 }
 
-// toml++ takes a key such as a.a.a… of any length apart recursively, so that a long one overflows
-// the stack.  No key of ours has more than two dots.
-std::optional<Mistake> too_many_dots(std::string_view text) {
-  constexpr int kMaxDots = 32;
-  Mistake at{1, 0, "a key has more than 32 dots"};
-  int dots = 0;
-  for (char c : text) {
-    ++at.column;
-    if (c == '.') {
-      if (++dots > kMaxDots) return at;
-    } else if (c == '\n') {
-      ++at.line;
-      at.column = 0;
-      dots = 0;
-    } else if (c == '=' || c == ',' || c == '{' || c == '[') {
-      dots = 0;
-    }
-  }
-  return std::nullopt;
-}
-
 }  // namespace
 
 std::expected<ParsedManifest, std::vector<Mistake>> parse_manifest_text(
@@ -311,16 +284,10 @@ std::expected<ParsedManifest, std::vector<Mistake>> parse_manifest_text(
   if (text.size() > kMaxManifestBytes) {
     return std::unexpected(std::vector<Mistake>{{1, 1, "the file is larger than 1 MiB"}});
   }
-  if (auto mistake = too_many_dots(text)) return std::unexpected(std::vector<Mistake>{*mistake});
-  const toml::parse_result parsed = toml::parse(text);
-  if (!parsed) {
-    const toml::parse_error& error = parsed.error();
-    return std::unexpected(
-        std::vector<Mistake>{{error.source().begin.line, error.source().begin.column,
-                              printable(error.description(), 400)}});
-  }
+  const auto parsed = parse_toml(text);
+  if (!parsed) return std::unexpected(std::vector<Mistake>{parsed.error()});
   Reader reader;
-  reader.read(parsed.table());
+  reader.read(*parsed);
   check_whole(reader);
   if (!reader.mistakes.empty()) {
     std::ranges::stable_sort(reader.mistakes, {},

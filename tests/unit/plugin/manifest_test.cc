@@ -147,6 +147,14 @@ TEST(ManifestTest, SyntaxErrorsSayWhere) {
       << mistakes_of_line("version = ");
 }
 
+// The library asserts instead of reporting these.
+TEST(ManifestTest, WhatTheLibraryGivesUpOnIsAMistake) {
+  EXPECT_EQ(mistakes_of_line("[=]"), "/etc/plugins.d/kv.toml:3:2: this is not TOML");
+  EXPECT_EQ(mistakes_of_line("# ä\n[[ [a]]\nb = 1"),
+            "/etc/plugins.d/kv.toml:4:4: this is not TOML");
+  EXPECT_EQ(mistakes("[="), "/etc/plugins.d/kv.toml:1:2: this is not TOML");
+}
+
 struct BadLine {
   std::string line, message;
 };
@@ -222,6 +230,7 @@ TEST(ManifestTest, TheDepthIsBounded) {
   EXPECT_NE(mistakes("[" + dotted + "]"), "no mistake");
   EXPECT_NE(mistakes("a = " + std::string(900'000, '[')), "no mistake");
   EXPECT_NE(mistakes("x = { " + dotted + " = 1 }"), "no mistake");
+  parsed(std::string(kMinimal) + "# " + std::string(100, '.'));
 }
 
 // The table and the struct both know the defaults; they must agree.
