@@ -68,7 +68,7 @@ end_running() {
 }
 trap end_running INT TERM HUP
 
-lines_of() { grep -c "^$2"$'\t' "$(results_of "$1")" 2>/dev/null || true; }
+lines_of() { cat "$(results_of "$1")" 2>/dev/null | grep -c "^$2"$'\t'; }
 
 names=() seconds=()
 run_suite() {
@@ -121,13 +121,9 @@ wanted() {
   return 1
 }
 
-needed=()
-for file in "${suite_files[@]}"; do
-  wanted "$(suite_name "$file")" && needed+=("$file")
-done
 # What the wanted suites need runs too: "suite_after='build plugins'".
-for file in "${needed[@]}"; do
-  for before in $(suite_after "$file"); do
+for ((i = 0; i < ${#only[@]}; i++)); do
+  for before in $(suite_after "$(echo "$PLUGIND_ROOT"/scripts/suites/[0-9]*-"${only[i]}".sh)"); do
     wanted "$before" || only+=("$before")
   done
 done

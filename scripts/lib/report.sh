@@ -43,7 +43,7 @@ check() {
 # count FORMAT FILE...: results out of a report; count_results.py lists the formats.
 count() { python3 "$PLUGIND_ROOT/scripts/lib/count_results.py" "$@" >>"$PLUGIND_RESULTS"; }
 
-# Runs the tests of a build directory that belong to the given meson suites.
+# meson_suite BUILD SUITE...: runs the tests that belong to the given meson suites.
 meson_suite() {
   local build=$1 suite arguments=() code=0
   shift
@@ -51,7 +51,7 @@ meson_suite() {
   # Old reports must not be counted for a test that dies before it writes its own.
   find "$build" -maxdepth 1 -name '*.xml' -delete
   rm -rf "$build/meson-logs/testlog.json" "$build/meson-logs/testlog.junit.xml"
-  meson test -C "$build" --no-rebuild --print-errorlogs \
+  ${MESON_RUNNER:-} meson test -C "$build" --no-rebuild --print-errorlogs \
     --timeout-multiplier "${MESON_TIMEOUT_MULTIPLIER:-1}" "${arguments[@]}" || code=$?
   [[ -s $build/meson-logs/testlog.json ]] || {
     ((code == 0)) && not_run "no test in $build belongs to $*"
@@ -68,5 +68,44 @@ go_test() {
   log=$PLUGIND_LOGS/$PLUGIND_SUITE-$(basename "$directory").jsonl
   (cd "$directory" && go test -json "$@") >"$log" || code=$?
   count go "$log"
+  return "$code"
+}
+
+# sanitized_suite SANITIZERS BUILD: builds with them and runs the unit and e2e tests.  A sanitizer
+# writes what it finds, in whichever process, to a file of its own, and each file is a failure.
+sanitized_suite() {
+  local sanitizers=$1 build=$2 found code=0 runner=() optimization=1
+  local findings=$build/findings
+  # GCC takes five times as long for coroutines with -fsanitize=undefined when it optimises.
+  if [[ $sanitizers == *undefined* ]]; then optimization=0; fi
+  "$PLUGIND_ROOT/scripts/build.sh" -D "b_sanitize=$sanitizers" -D b_lundef=false \
+    -D buildtype=debug -D "optimization=$optimization" "$build"
+  rm -rf "$findings"
+  mkdir -p "$findings"
+  local common=log_path=$findings/report:log_exe_name=1
+  export ASAN_OPTIONS=$common:detect_stack_use_after_return=1:strict_string_checks=1
+  export UBSAN_OPTIONS=$common:print_stacktrace=1:halt_on_error=1
+  export TSAN_OPTIONS=$common:second_deadlock_stack=1:suppressions=$PLUGIND_ROOT/scripts/lib/tsan.supp
+  if [[ $sanitizers == thread ]] && (($(cat /proc/sys/vm/mmap_rnd_bits 2>/dev/null || echo 28) > 28)); then
+    # GCC 12's thread sanitizer does not find its way in a more random address space.
+    setarch -R true 2>/dev/null || not_run 'vm.mmap_rnd_bits is over 28; run sysctl vm.mmap_rnd_bits=28'
+    runner=(setarch -R)
+  fi
+  MESON_RUNNER=${runner[*]} MESON_TIMEOUT_MULTIPLIER=5 meson_suite "$build" unit e2e || code=$?
+  for found in "$findings"/*; do
+    [[ -s $found ]] || continue
+    cat "$found"
+    failed "sanitizer report ${found##*/report.}" "$(grep -m 1 -E 'ERROR|WARNING|runtime error' "$found")"
+  done
+  return "$code"
+}
+
+# junit_of COMMAND... --something=FILE.xml: runs the command, which writes JUnit XML to that file.
+junit_of() {
+  local file=${!#} code=0
+  file=${file#*=}
+  rm -f "$file"
+  "$@" || code=$?
+  if [[ -s $file ]]; then count junit "$file"; fi
   return "$code"
 }
