@@ -1,7 +1,5 @@
 #include "daemon/app/daemon.h"
 
-#include <unistd.h>
-
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
@@ -97,7 +95,7 @@ std::expected<void, Error> Daemon::start() {
       control::ControlHooks{.reload = [this] { return reload(); },
                             .facts = [this] { return facts(); }});
   log_info("started", {{"version", kVersion},
-                       {"pid", std::to_string(::getpid())},
+                       {"pid", std::to_string(platform::own_pid())},
                        {"socket", options_.socket},
                        {"manifests", options_.manifests.string()},
                        {"plugins", std::to_string(supervisor_->list().size())},
@@ -130,7 +128,7 @@ void Daemon::start_control() {
     log_error("control-failed", {{"detail", started.error().message}});
     return stop("the control service cannot start");
   }
-  notifier_.main_pid(::getpid());
+  notifier_.main_pid(platform::own_pid());
   notifier_.ready();
   log_debug("control-started", {{"socket", socket.string()}});
 }
@@ -173,7 +171,7 @@ std::expected<plugin::ReloadSummary, Error> Daemon::reload() {
 control::DaemonFacts Daemon::facts() const {
   control::DaemonFacts facts;
   facts.version = kVersion;
-  facts.pid = ::getpid();
+  facts.pid = platform::own_pid();
   facts.start_time = started_at_;
   facts.socket = options_.socket;
   facts.runtime_dir = options_.runtime_dir;

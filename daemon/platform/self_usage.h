@@ -1,9 +1,12 @@
-// What the daemon itself uses.
+// What the daemon itself is and uses.
 #pragma once
 
 #include <cstdint>
 
 namespace plugind::platform {
+
+/// The identifier of this process.
+std::int32_t own_pid();
 
 /// Resident memory of this process in bytes; 0 where the platform does not tell.
 std::uint64_t resident_bytes();

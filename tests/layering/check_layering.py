@@ -18,6 +18,7 @@ MAX_LINES = 600
 # Third-party libraries, by the beginning of the header's name.
 LIBRARIES: Dict[str, Tuple[str, ...]] = {
     "asio": ("boost/asio.hpp", "boost/asio/", "boost/system/"),
+    "intrusive": ("boost/intrusive/",),
     "boost": ("boost/",),
     "nghttp2": ("nghttp2/",),
     "grpc": ("grpc/", "grpc++/", "grpcpp/", "google/protobuf/", "google/rpc/"),
@@ -65,7 +66,8 @@ LAYERS: List[Layer] = [
     layer("daemon/platform", "daemon/error.h", "asio boost", os_files=IMPLEMENTATIONS),
     layer("daemon/plugin", "daemon/error.h", "asio tomlplusplus"),
     layer("daemon/dialect", "daemon/error.h daemon/plugin daemon/platform", "asio"),
-    layer("daemon/forward", "daemon/error.h daemon/plugin daemon/platform proto/wire", "asio"),
+    layer("daemon/forward", "daemon/error.h daemon/plugin daemon/platform proto/wire",
+          "asio intrusive"),
     layer("daemon/control", "daemon/error.h daemon/plugin proto proto/wire", "asio grpc"),
     layer("daemon/app", f"daemon/error.h proto proto/wire {DAEMON}",
           "asio boost grpc spdlog cli11 tomlplusplus"),
@@ -73,7 +75,7 @@ LAYERS: List[Layer] = [
           "asio boost grpc spdlog cli11 tomlplusplus"),
     layer("client-lib/include", os_files=r"^plugind/plugind\.h$"),
     layer("client-lib/src", "proto/wire client-lib/include", "nghttp2",
-          os_files=r"^socket_\w+\.(cc|h)$"),
+          os_files=r"_(posix|linux|macos|windows)\.(cc|h)$"),
     layer("client-lib/pluginctl", "client-lib/include proto", "grpc cli11"),
 ]
 
@@ -135,7 +137,7 @@ def logical_lines(text: str) -> Iterator[Tuple[int, str]]:
 
 def target_of(root: str, path: str, name: str) -> Optional[str]:
     """The path in the tree that a quoted include means, or None if it is no file of ours."""
-    if os.path.exists(os.path.join(root, name)):
+    if os.path.exists(os.path.join(root, name)) or os.path.exists(os.path.join(root, name + ".in")):
         return name
     if name.startswith("plugind/plugind.h"):
         return "client-lib/include/" + name

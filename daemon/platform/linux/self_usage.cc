@@ -6,6 +6,8 @@
 
 namespace plugind::platform {
 
+std::int32_t own_pid() { return ::getpid(); }
+
 std::uint64_t resident_bytes() {
   std::FILE* file = std::fopen("/proc/self/statm", "re");
   if (file == nullptr) return 0;
