@@ -144,19 +144,20 @@ HandshakeReader::HandshakeReader()
     : splitter_(kMaxLineLength, [this](std::string_view line) { on_line(line); }) {}
 
 void HandshakeReader::feed(std::string_view bytes) {
-  if (!line_.empty() || overflowed_) return;
+  if (!line_.empty() || noise_lines_ > kMaxLines) return;
   bytes_ += bytes.size();
   splitter_.feed(bytes);
-  overflowed_ = line_.empty() && (bytes_ > kMaxBytes || noise_lines_ > kMaxLines);
+  overflowed_ = overflowed_ || (line_.empty() && bytes_ > kMaxBytes);
 }
 
 void HandshakeReader::on_line(std::string_view line) {
-  if (!line_.empty()) return;
+  if (!line_.empty() || noise_lines_ > kMaxLines) return;
   if (looks_like_handshake(line)) {
     line_ = line;
     return;
   }
-  ++noise_lines_;
+  // Here rather than in feed(), so that it does not matter in which pieces the lines come.
+  overflowed_ = ++noise_lines_ > kMaxLines;
   if (noise_.size() < kNoiseLinesShown) noise_.push_back(quoted(line));
 }
 

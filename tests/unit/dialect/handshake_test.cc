@@ -99,5 +99,12 @@ TEST(HandshakeReaderTest, TheBoundsAreOnNoiseOnly) {
   EXPECT_FALSE(reader.line().empty());
 }
 
+TEST(HandshakeReaderTest, AHandshakeBehindTheBoundIsTooLateInOnePieceToo) {
+  HandshakeReader reader;
+  reader.feed(std::string(HandshakeReader::kMaxLines + 1, '\n') + "1|1|unix|/a|grpc\n");
+  EXPECT_TRUE(reader.overflowed());
+  EXPECT_EQ(reader.line(), "");
+}
+
 }  // namespace
 }  // namespace plugind::dialect
