@@ -12,6 +12,7 @@
 #include "plugind/v1/event.pb.h"
 #include "plugind/v1/log.pb.h"
 #include "plugind/v1/plugin.pb.h"
+#include "plugind/v1/plugin_host.pb.h"
 
 namespace plugind::control {
 

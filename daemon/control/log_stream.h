@@ -9,7 +9,7 @@
 
 #include "daemon/control/plugin_admin.h"
 #include "daemon/control/stream_call.h"
-#include "plugind/v1/log.pb.h"
+#include "plugind/v1/plugin_host.pb.h"
 
 namespace plugind::control {
 

@@ -76,7 +76,8 @@ LAYERS: List[Layer] = [
     layer("client-lib/include", os_files=r"^plugind/plugind\.h$"),
     layer("client-lib/src", "proto/wire client-lib/include", "nghttp2",
           os_files=r"_(posix|linux|macos|windows)\.(cc|h)$"),
-    layer("client-lib/pluginctl", "client-lib/include proto", "grpc cli11"),
+    layer("client-lib/pluginctl", "client-lib/include proto proto/wire", "grpc cli11",
+          os_files=r"_(posix|linux|macos|windows)\.(cc|h)$"),
 ]
 
 # daemon/error.h and error.cc belong to everybody in daemon/, so they may include nothing above.

@@ -1,0 +1,118 @@
+#include "client-lib/pluginctl/plugin_text.h"
+
+#include "client-lib/pluginctl/style.h"
+#include "client-lib/pluginctl/table.h"
+#include "client-lib/pluginctl/text.h"
+
+namespace plugind::pluginctl {
+namespace {
+
+template <class Values>
+std::string joined(const Values& values, const char* separator) {
+  std::string text;
+  for (const auto& value : values) {
+    if (!text.empty()) text += separator;
+    if constexpr (std::is_convertible_v<decltype(value), std::string>) {
+      text += value;
+    } else {
+      text += std::to_string(value);
+    }
+  }
+  return text;
+}
+
+/// "  label:        value", nothing for an empty value.
+void add(std::string& text, std::string_view label, const std::string& value) {
+  constexpr std::size_t kColumn = 16;
+  if (value.empty()) return;
+  std::string line = "  " + std::string(label) + ":";
+  line.append(line.size() < kColumn ? kColumn - line.size() : 1, ' ');
+  text += line + value + "\n";
+}
+
+std::string dialect_text(const v1::Manifest& manifest) {
+  std::string text = enum_text(v1::Dialect_Name(manifest.dialect()), "DIALECT_");
+  if (manifest.has_go_plugin()) {
+    text += ", cookie " + manifest.go_plugin().cookie_key() + ", protocol versions " +
+            joined(manifest.go_plugin().protocol_versions(), ", ");
+  }
+  return text;
+}
+
+std::string restart_text(const v1::Manifest& manifest) {
+  return enum_text(v1::RestartPolicy_Name(manifest.restart_policy()), "RESTART_POLICY_") +
+         ", after " + duration_text(manifest.restart_backoff()) + " up to " +
+         duration_text(manifest.restart_backoff_max()) + ", given up after " +
+         std::to_string(manifest.restart_limit()) + " failures within " +
+         duration_text(manifest.restart_window());
+}
+
+std::string calls_text(const v1::Manifest& manifest) {
+  return "timeout " +
+         (manifest.has_calls_timeout() ? duration_text(manifest.calls_timeout()) : "none") +
+         ", requests up to " + size_text(manifest.calls_max_message()) + ", at most " +
+         std::to_string(manifest.calls_queue()) + " waiting";
+}
+
+void add_manifest(std::string& text, const v1::Manifest& manifest) {
+  add(text, "manifest", printable(manifest.file()));
+  add(text, "command", printable(joined(manifest.command(), " ")));
+  add(text, "environment", printable(joined(manifest.env_names(), ", ")));
+  add(text, "services", printable(joined(manifest.services(), ", ")));
+  add(text, "dialect", printable(dialect_text(manifest)));
+  add(text, "scope",
+      enum_text(v1::Scope_Name(manifest.scope()), "SCOPE_") +
+          (manifest.scope() == v1::SCOPE_HOST
+               ? ", kept " + duration_text(manifest.host_linger()) + " after its host"
+               : ""));
+  add(text, "start",
+      enum_text(v1::StartMode_Name(manifest.start_mode()), "START_MODE_") + ", ready within " +
+          duration_text(manifest.start_timeout()));
+  add(text, "stop", "killed " + duration_text(manifest.stop_grace()) + " after being asked");
+  add(text, "restart", restart_text(manifest));
+  add(text, "calls", calls_text(manifest));
+}
+
+std::string instances_text(const v1::Plugin& plugin, std::chrono::system_clock::time_point now,
+                           bool colour) {
+  Table table({"INSTANCE", "STATE", "SINCE", "PID", "HOST", "CALLS", "IN FLIGHT", "PROTOCOL",
+               "PROCESSES", "CAUSE"});
+  const auto number_text = [](auto number) {
+    return number == 0 ? std::string("-") : std::to_string(number);
+  };
+  for (const v1::Instance& instance : plugin.instances()) {
+    table.add({instance.id(), Cell(state_text(instance.state()), colour_of(instance.state())),
+               age_text(instance.since(), now), number_text(instance.pid()),
+               number_text(instance.host_pid()), std::to_string(instance.calls()),
+               std::to_string(instance.calls_in_flight()), number_text(instance.protocol_version()),
+               joined(instance.tree_pids(), ","), instance.cause()});
+  }
+  return table.text(colour, 2);
+}
+
+}  // namespace
+
+std::string plugin_text(const v1::Plugin& plugin, std::chrono::system_clock::time_point now,
+                        bool colour) {
+  const v1::Manifest& manifest = plugin.manifest();
+  std::string text = paint(printable(manifest.name()), Colour::kBold, colour);
+  if (!manifest.version().empty()) text += " " + printable(manifest.version());
+  text += "\n";
+  std::string state = paint(state_text(plugin.state()), colour_of(plugin.state()), colour);
+  if (plugin.since().seconds() != 0) {
+    state += " since " + time_text(plugin.since()) + " (" + age_text(plugin.since(), now) + ")";
+  }
+  add(text, "state", state);
+  add(text, "cause", printable(plugin.cause()));
+  add(text, "socket", printable(plugin.socket()));
+  add_manifest(text, manifest);
+  add(text, "starts",
+      std::to_string(plugin.starts()) + ", of which " + std::to_string(plugin.failures()) +
+          " failed or crashed");
+  add(text, "last failure", printable(plugin.last_failure()));
+  add(text, "forwarded", std::to_string(plugin.calls()) + " calls");
+  if (!plugin.instances().empty()) text += "\n" + instances_text(plugin, now, colour);
+  return text;
+}
+
+}  // namespace plugind::pluginctl

@@ -1,0 +1,60 @@
+// What every command works with: the options of the command line and the connection.
+#pragma once
+
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "client-lib/pluginctl/address.h"
+#include "client-lib/pluginctl/failure.h"
+#include "client-lib/pluginctl/json.h"
+#include "plugind/v1/plugin_host.grpc.pb.h"
+
+namespace plugind::pluginctl {
+
+struct Options {
+  std::string socket;   ///< "" means the default.
+  std::string timeout;  ///< "" means the command's own.
+  bool json = false;
+};
+
+class Session {
+ public:
+  /// Understands the options; does not connect yet.
+  static Result<std::unique_ptr<Session>> make(const Options& options);
+
+  /// Connects and waits for the greeting.  The failure says where the daemon was looked for and how
+  /// to start it.
+  Result<> connect();
+
+  v1::PluginHost::Stub& control() { return *control_; }
+  const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
+  /// A context with --timeout, else `timeout`, else no deadline.
+  std::unique_ptr<grpc::ClientContext> context(
+      std::optional<std::chrono::milliseconds> timeout) const;
+
+  bool json() const { return json_; }
+  bool colour() const { return colour_; }
+
+  /// Writes a message to stdout as one line of JSON with all its fields.
+  void print_json(const google::protobuf::Message& message) const;
+
+ private:
+  Session() = default;
+
+  Address address_;
+  std::optional<std::chrono::milliseconds> timeout_;
+  bool json_ = false;
+  bool colour_ = false;
+  std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<v1::PluginHost::Stub> control_;
+};
+
+/// How long commands wait that the daemon answers at once.
+inline constexpr std::chrono::seconds kPromptly{10};
+
+}  // namespace plugind::pluginctl
