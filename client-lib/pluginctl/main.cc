@@ -75,6 +75,8 @@ int run_command_line(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
+  // `call` reads on one thread and prints on another; reading must not flush what is being printed.
+  std::cin.tie(nullptr);
   // What gRPC has to say about a failed connection is said by us.
   gpr_set_log_function([](gpr_log_func_args*) {});
   return plugind::pluginctl::run_command_line(argc, argv);
