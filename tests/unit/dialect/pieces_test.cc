@@ -107,6 +107,15 @@ TEST_F(FindProgramTest, TakesTheFirstExecutableFile) {
   EXPECT_EQ(find_program(manifest, variables).value(), d + "/third/tool");
 }
 
+TEST_F(FindProgramTest, RelativeEntriesOfPathAreIgnored) {
+  plugin::Manifest manifest;
+  manifest.command = {"tool"};
+  const std::string third = std::filesystem::relative(directory_ / "third").string();
+  const auto program = find_program(manifest, {{"PATH", third}});
+  ASSERT_FALSE(program);
+  EXPECT_EQ(program.error().reason, Reason::kExecutableMissing);
+}
+
 TEST_F(FindProgramTest, PathsAreTakenAsTheyAre) {
   plugin::Manifest manifest;
   manifest.command = {"/no/such/tool"};
