@@ -108,18 +108,12 @@ void Connection::lead(Time deadline) {
   Socket::Received received{};
   {
     Unlock unlock(mutex_);
-    if (!may_write) {
-      received = socket_.receive_now(buffer_, kReceiveSize);
-      // The daemon cannot be talked to and has said all it had to say.
-      if (received.state == Socket::Received::State::kNothing) {
-        received.state = Socket::Received::State::kClosed;
-      }
-    } else if (!has_more && (deadline == kNever || deadline - now() >= Socket::kReceiveTimeout)) {
-      received = socket_.receive(buffer_, kReceiveSize);  // One system call instead of two.
-    } else {
-      socket_.wait(true, has_more, deadline);
-      received = socket_.receive_now(buffer_, kReceiveSize);
-    }
+    if (may_write) socket_.wait(true, has_more, deadline);
+    received = socket_.receive(buffer_, kReceiveSize);
+  }
+  if (!may_write && received.state == Socket::Received::State::kNothing) {
+    // The daemon cannot be talked to and has said all it had to say.
+    received.state = Socket::Received::State::kClosed;
   }
   take(received);
 }
@@ -177,7 +171,7 @@ void Connection::look() {
   // A Unix socket says at once, and reliably, that nobody is there any more: when we send.
   if (address_.kind == Address::Kind::kUnix) return;
   if (is_broken_ || has_leader_ || calls_.front() != nullptr) return;
-  take(socket_.receive_now(buffer_, kReceiveSize));
+  take(socket_.receive(buffer_, kReceiveSize));
 }
 
 void Connection::fail(int code, const char* reason, const char* why) {

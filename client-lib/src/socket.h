@@ -21,9 +21,6 @@ enum class ConnectResult {
 
 class Socket {
  public:
-  /// How long receive() waits at most.  Fixed, so that no system call is needed to set it.
-  static constexpr Time kReceiveTimeout = 200 * kMillisecond;
-
   Socket() = default;
   Socket(Socket&& other) noexcept;
   Socket& operator=(Socket&& other) = delete;
@@ -40,12 +37,12 @@ class Socket {
     enum class State { kData, kNothing, kClosed } state;
     std::size_t size;
   };
-  /// Waits at most kReceiveTimeout for bytes.
+  /// Takes what is there already.
   Received receive(std::uint8_t* to, std::size_t size);
-  /// Takes only what is there already.
-  Received receive_now(std::uint8_t* to, std::size_t size);
 
-  /// Waits until bytes can be received (and, if `writable`, until some can be sent) or `deadline`.
+  /// Waits until bytes can be received, or some can be sent, as is asked for, or until `deadline`;
+  /// may return earlier.  (A poll before each receive is as fast as a receive that waits, whose
+  /// timeout costs a timer of its own, and it keeps deadlines to the microsecond.)
   void wait(bool readable, bool writable, Time deadline);
 
   /// Ends the connection for everybody who uses it and wakes whoever waits.  Any thread.
@@ -57,7 +54,6 @@ class Socket {
   int error() const { return error_; }
 
  private:
-  Received receive_with(std::uint8_t* to, std::size_t size, int flags);
   ConnectResult start(const Address& address, Time deadline);
   ConnectResult judge(int error);
 

@@ -49,10 +49,9 @@ int open_socket(int family) {
   return fd;
 }
 
-bool set_blocking(int fd, bool blocking) {
+bool set_non_blocking(int fd) {
   const int flags = ::fcntl(fd, F_GETFL);
-  return flags >= 0 &&
-         ::fcntl(fd, F_SETFL, blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK) == 0;
+  return flags >= 0 && ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
 }
 
 int connect_unix(int fd, const Address& address) {
@@ -128,12 +127,6 @@ ConnectResult Socket::judge(int error) {
       return ConnectResult::kFailed;
   }
   is_connecting_ = false;
-  const timeval timeout = to_timeval(kReceiveTimeout);
-  if (!set_blocking(fd_of(handle_), true) ||
-      ::setsockopt(fd_of(handle_), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) != 0) {
-    error_ = errno;
-    return ConnectResult::kFailed;
-  }
   return ConnectResult::kConnected;
 }
 
@@ -146,7 +139,7 @@ ConnectResult Socket::start(const Address& address, Time deadline) {
   }
   const int on = 1;
   ::setsockopt(fd_of(handle_), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-  if (!set_blocking(fd_of(handle_), false)) return judge(errno);
+  if (!set_non_blocking(fd_of(handle_))) return judge(errno);
   if (connect_tcp(fd_of(handle_), address) == 0) return judge(0);
   if (errno != EINPROGRESS && errno != EINTR) return judge(errno);
   is_connecting_ = true;
@@ -199,36 +192,29 @@ std::int64_t Socket::send(const wire::Slice* slices, std::size_t count) {
   }
 }
 
-Socket::Received Socket::receive_with(std::uint8_t* to, std::size_t size, int flags) {
-  const ssize_t received = ::recv(fd_of(handle_), to, size, flags);
+Socket::Received Socket::receive(std::uint8_t* to, std::size_t size) {
+  const ssize_t received = ::recv(fd_of(handle_), to, size, MSG_DONTWAIT);
   if (received > 0) return {Received::State::kData, static_cast<std::size_t>(received)};
-  if (received == 0) return {Received::State::kClosed, 0};
-  if (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK) {
+  if (received < 0 && (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK)) {
     return {Received::State::kNothing, 0};
   }
   return {Received::State::kClosed, 0};
 }
 
-Socket::Received Socket::receive(std::uint8_t* to, std::size_t size) {
-  return receive_with(to, size, 0);
-}
-
-Socket::Received Socket::receive_now(std::uint8_t* to, std::size_t size) {
-  return receive_with(to, size, MSG_DONTWAIT);
-}
-
 void Socket::wait(bool readable, bool writable, Time deadline) {
   pollfd entry{fd_of(handle_),
                static_cast<short>((readable ? POLLIN : 0) | (writable ? POLLOUT : 0)), 0};
-  Time left = deadline - now();
+  Time left = deadline == kNever ? 0 : deadline - now();
   if (left < 0) left = 0;
-  if (left > kReceiveTimeout) left = kReceiveTimeout;
 #if defined(__linux__)
-  const timespec timeout{0, static_cast<long>(left)};
-  static_assert(kReceiveTimeout < 1'000 * kMillisecond);
-  ::ppoll(&entry, 1, &timeout, nullptr);
+  constexpr Time kSecond = 1'000 * kMillisecond;
+  const timespec timeout{left / kSecond, static_cast<long>(left % kSecond)};
+  ::ppoll(&entry, 1, deadline == kNever ? nullptr : &timeout, nullptr);
 #else
-  ::poll(&entry, 1, static_cast<int>((left + kMillisecond - 1) / kMillisecond));
+  constexpr Time kMost = 1 << 30;
+  const Time milliseconds = (left + kMillisecond - 1) / kMillisecond;
+  const int timeout = static_cast<int>(milliseconds < kMost ? milliseconds : kMost);
+  ::poll(&entry, 1, deadline == kNever ? -1 : timeout);
 #endif
 }
 
