@@ -90,7 +90,7 @@ class Run : public std::enable_shared_from_this<Run> {
     abandoned_ = true;
     for (Output& output : outputs_) output.pipe.close(ignored_);
     drain_timer_.cancel();
-    tree_->kill();
+    kill_tree();
     if (!status_) reap_now();
     done_.set();
     if (!in_output_) on_output_ = nullptr;
@@ -101,6 +101,12 @@ class Run : public std::enable_shared_from_this<Run> {
   pid_t pid() const { return pid_; }
   const std::optional<ExitStatus>& status() const { return status_; }
   Tree& tree() { return *tree_; }
+  void kill_tree() {
+    tree_->kill();
+    // It may have been moved out of the tree's control group.  The pid is its own until it is
+    // reaped.
+    if (!status_) ::kill(pid_, SIGKILL);
+  }
   void watch_tree() { trees_.watch(tree_); }
 
   static asio::awaitable<ExitStatus> wait(std::shared_ptr<Run> self) {
@@ -199,7 +205,7 @@ class LinuxProcess : public Process {
   asio::awaitable<ExitStatus> wait() override { return Run::wait(run_); }
   std::optional<ExitStatus> exit_status() const override { return run_->status(); }
   void terminate_tree() override { run_->tree().terminate(); }
-  void kill_tree() override { run_->tree().kill(); }
+  void kill_tree() override { run_->kill_tree(); }
   asio::awaitable<void> wait_tree_gone() override {
     run_->watch_tree();
     return run_->tree().wait_gone();

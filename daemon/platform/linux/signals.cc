@@ -51,8 +51,7 @@ std::expected<void, Error> block_signals() {
   if (const int error = ::pthread_sigmask(SIG_BLOCK, &set, nullptr)) {
     return system_error("cannot block the daemon's signals", error);
   }
-  // What was inherited as ignored would never arrive.
-  for (const Entry& entry : kSignals) ::signal(entry.number, SIG_DFL);
+  // A blocked signal arrives even if it is inherited as ignored.
   ::signal(SIGPIPE, SIG_IGN);
   return {};
 }

@@ -74,6 +74,7 @@ class GuardianTest : public testing::TestWithParam<TreeKeeping> {
     if (guardian_ == 0) {
       ::setpgid(0, 0);
       ::dup2(writing.get(), STDOUT_FILENO);
+      ::dup(STDOUT_FILENO);  // inherited by the guardian, as from a careless starter
       const std::string self = own_executable();
       const char* way = GetParam() == TreeKeeping::kBest ? "cgroup" : "sweep";
       ::execl(self.c_str(), self.c_str(), "--child", "guarded-daemon", way, nullptr);

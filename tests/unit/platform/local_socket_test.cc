@@ -1,6 +1,7 @@
 #include "daemon/platform/local_socket.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -73,6 +74,40 @@ TEST_F(LocalSocketTest, TheHolderIsNamed) {
   ASSERT_TRUE(socket);
   expect_error(path_, Reason::kSocketInUse, "(pid " + std::to_string(::getpid()) + ")");
   EXPECT_TRUE(answers(path_));
+}
+
+TEST_F(LocalSocketTest, TheLockOutlivesTheFile) {
+  const auto socket = LocalSocket::listen(path_);
+  ASSERT_TRUE(socket);
+  fs::remove(path_);
+  expect_error(path_, Reason::kSocketInUse, "(pid " + std::to_string(::getpid()) + ")");
+  EXPECT_FALSE(fs::exists(path_));
+}
+
+TEST_F(LocalSocketTest, TwoNeverHoldItAtOnce) {
+  // Holders come and go; each makes a file that must not be there yet.
+  const fs::path mark = directory_.path() / "mark";
+  constexpr int kStarters = 4, kTurns = 200;
+  std::vector<pid_t> children;
+  for (int i = 0; i < kStarters; ++i) {
+    children.push_back(::fork());
+    if (children.back() != 0) continue;
+    for (int turns = 0; turns < kTurns;) {
+      const auto socket = LocalSocket::listen(path_);
+      if (!socket) continue;
+      const UniqueFd alone(::open(mark.c_str(), O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+      if (!alone) ::_exit(1);
+      ::sched_yield();
+      ::unlink(mark.c_str());
+      ++turns;
+    }
+    ::_exit(0);
+  }
+  for (const pid_t child : children) {
+    int status = -1;
+    ::waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+  }
 }
 
 TEST_F(LocalSocketTest, AHolderWithoutALockIsRespected) {

@@ -142,9 +142,34 @@ TEST_P(ProcessTreeTest, EndsAProcessThatForksItselfAway) {
   auto process = start(child("hop"));
   ASSERT_TRUE(run_until([&] { return !out_.empty(); }));
   process->kill_tree();
-  EXPECT_TRUE(run(process->wait_tree_gone()));
-  // It is somewhere else at each look, so one look is not enough.
+  // At once, without a second try of the loop's.  It is somewhere else at each look, so one look is
+  // not enough.
+  EXPECT_TRUE(Watched(process->pid()).ended());
   for (int look = 0; look < 20; ++look) EXPECT_EQ(processes_named("hop"), 0);
+  EXPECT_TRUE(run(process->wait_tree_gone()));
+}
+
+TEST_P(ProcessTreeTest, AnEmptiedControlGroupIsGoneWithoutAnEndOfAChild) {
+  if (!trees_->kept_by_kernel()) GTEST_SKIP() << "no control groups";
+  const auto process = start(child("wait"));
+  ASSERT_TRUE(run_until([&] { return !out_.empty(); }));
+  bool gone = false;
+  boost::asio::co_spawn(io_, process->wait_tree_gone(), [&](std::exception_ptr) { gone = true; });
+  io_.poll();
+  EXPECT_FALSE(gone);
+  std::ofstream(*own_cgroup() / "cgroup.procs") << process->pid() << std::flush;
+  EXPECT_TRUE(run_until([&] { return gone; }));
+  EXPECT_FALSE(process->exit_status());
+}
+
+TEST_P(ProcessTreeTest, AFirstProcessThatLeftItsControlGroupEndsToo) {
+  if (!trees_->kept_by_kernel()) GTEST_SKIP() << "no control groups";
+  auto process = start(child("wait"));
+  ASSERT_TRUE(run_until([&] { return !out_.empty(); }));
+  std::ofstream(*own_cgroup() / "cgroup.procs") << process->pid() << std::flush;
+  const Watched watched(process->pid());
+  process->kill_tree();
+  EXPECT_TRUE(has_ended(watched));
 }
 
 TEST_P(ProcessTreeTest, OrphansAreReapedAndStatusesKept) {
