@@ -103,10 +103,6 @@ void SweptTree::terminate() {
 }
 
 void SweptTree::kill() {
-  // The group is stopped in one go, so that a process that forks and goes on in its child is met
-  // whatever its pid is by now.  The number is certain to be ours as long as the leader is not
-  // reaped.
-  if (trees_.leaders_.contains(leader_.pid)) ::kill(-leader_.pid, SIGSTOP);
   killed_ = true;
   stop_and_kill([this] { return members(); });
 }

@@ -110,7 +110,17 @@ int leave_holder(const Arguments&) {
   return 3;
 }
 
-/// Four descendants, each harder to find than the one before; all ignore SIGTERM.
+/// Becomes the child program `name`, with an empty environment.
+[[noreturn]] void become_without_environment(const char* name) {
+  const std::string self = own_executable();
+  char* const argv[] = {const_cast<char*>(self.c_str()), const_cast<char*>("--child"),
+                        const_cast<char*>(name), nullptr};
+  char* const envp[] = {nullptr};
+  ::execve(self.c_str(), argv, envp);
+  ::_exit(94);
+}
+
+/// Five descendants, each harder to find than the one before; all ignore SIGTERM.
 int grow_tree(const Arguments& arguments) {
   ::signal(SIGTERM, SIG_IGN);
   say("leader " + std::to_string(::getpid()));
@@ -118,6 +128,7 @@ int grow_tree(const Arguments& arguments) {
     say("child " + std::to_string(::getpid()));
     sleep_for_ever();
   }
+  if (::fork() == 0) become_without_environment("cleared");
   if (::fork() == 0) {
     ::setsid();
     say("session " + std::to_string(::getpid()));
@@ -136,13 +147,7 @@ int grow_tree(const Arguments& arguments) {
   if (const pid_t middle = ::fork(); middle == 0) {
     ::setsid();
     if (::fork() == 0) {
-      ::setenv("CLEARED", "1", 1);
-      const std::string self = own_executable();
-      char* const argv[] = {const_cast<char*>(self.c_str()), const_cast<char*>("--child"),
-                            const_cast<char*>("stray"), nullptr};
-      char* const envp[] = {nullptr};
-      ::execve(self.c_str(), argv, envp);
-      ::_exit(94);
+      become_without_environment("stray");
     }
     ::_exit(0);
   } else {
@@ -154,6 +159,24 @@ int grow_tree(const Arguments& arguments) {
 
 int stray(const Arguments&) {
   say("stray " + std::to_string(::getpid()));
+  sleep_for_ever();
+}
+
+int cleared(const Arguments&) {
+  say("cleared " + std::to_string(::getpid()));
+  sleep_for_ever();
+}
+
+/// A process that hides from everything but its parent, which can be killed.
+int hide(const Arguments&) {
+  if (::fork() == 0) {
+    say("middle " + std::to_string(::getpid()));
+    if (::fork() == 0) {
+      ::setsid();
+      become_without_environment("stray");
+    }
+    sleep_for_ever();
+  }
   sleep_for_ever();
 }
 
@@ -182,6 +205,8 @@ const RegisterChild kChildren[] = {
     {"holder", leave_holder},
     {"tree", grow_tree},
     {"stray", stray},
+    {"cleared", cleared},
+    {"hide", hide},
     {"hop", hop},
 };
 

@@ -83,7 +83,7 @@ class GuardianTest : public testing::TestWithParam<TreeKeeping> {
     writing.reset();
     std::string text;
     char buffer[512];
-    while (parse_pids(text).size() < 6) {
+    while (parse_pids(text).size() < 7) {
       pollfd input{output_.get(), POLLIN, 0};
       ASSERT_EQ(::poll(&input, 1, 10'000), 1) << text;
       const ssize_t n = ::read(output_.get(), buffer, sizeof(buffer));
