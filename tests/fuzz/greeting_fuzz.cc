@@ -37,7 +37,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string line = handshake_in_pieces(text, 1);
   if (size < HandshakeReader::kMaxLineLength && line != handshake_in_pieces(text, 97)) std::abort();
   if (!line.empty()) {
-    const auto handshake = plugind::dialect::parse_handshake(line, {1, 5}, "/work");
+    const auto handshake = plugind::dialect::parse_handshake(line, {1, 5}, "/srv");
     if (handshake) {
       if (handshake->protocol_version != 1 && handshake->protocol_version != 5) std::abort();
     } else if (handshake.error().message.size() > 2'000) {

@@ -6,7 +6,7 @@ namespace plugind::dialect {
 namespace {
 
 std::expected<Handshake, Error> parse(std::string_view line) {
-  return parse_handshake(line, {1, 5}, "/work");
+  return parse_handshake(line, {1, 5}, "/srv");
 }
 
 std::string address(std::string_view line) {
@@ -18,7 +18,7 @@ TEST(HandshakeTest, UnixSockets) {
   EXPECT_EQ(address("1|5|unix|/tmp/p|grpc"), "unix:/tmp/p");
   EXPECT_EQ(address("  1|5|unix|/tmp/p|grpc|\t\r"), "unix:/tmp/p");
   EXPECT_EQ(address("1|5|unix|/tmp/p|grpc||true"), "unix:/tmp/p");
-  EXPECT_EQ(address("1|5|unix|p.sock|grpc"), "unix:/work/p.sock");
+  EXPECT_EQ(address("1|5|unix|p.sock|grpc"), "unix:/srv/p.sock");
   EXPECT_EQ(parse("1|5|unix|/tmp/p|grpc")->protocol_version, 5u);
 }
 
