@@ -168,24 +168,21 @@ Connection* Client::acquire(Time call_deadline, pd_error** error) {
       changed_.wait(mutex_, call_deadline);
       continue;
     }
+    const Time deadline = after(now(), timeout_ms_);
     if (connection_ == nullptr) {
-      const Time deadline = after(now(), timeout_ms_);
       is_connecting_ = true;
       *error = connect(earlier(deadline, call_deadline));
       is_connecting_ = false;
       changed_.broadcast();
       if (*error != nullptr) return nullptr;
-      greeting_deadline_ = deadline;
     }
     const Held connection(*this, connection_);
-    const Time greeting_deadline = greeting_deadline_;
     Waiter waiter(Waiter::Purpose::kGreeting);
-    connection->wait(waiter, earlier(greeting_deadline, call_deadline));
+    connection->wait(waiter, earlier(deadline, call_deadline));
     if (connection->is_greeted()) continue;
     *error = greeting_failure(*connection);
     // A call with a short timeout of its own leaves the greeting to others.
-    if (now() >= greeting_deadline)
-      connection->fail(kUnavailable, kReasonUnreachable, "no greeting");
+    if (now() >= deadline) connection->fail(kUnavailable, kReasonUnreachable, "no greeting");
     return nullptr;
   }
 }

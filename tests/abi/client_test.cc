@@ -1,5 +1,7 @@
 // libplugind against a server in a thread of this test.
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <signal.h>
 
 #include <chrono>
 #include <memory>
@@ -90,7 +92,7 @@ TEST(Client, WorksOverLoopbackTcp) {
 TEST(Client, CarriesLargeMessagesBothWays) {
   TestServer server;
   Client client(server.address());
-  std::string big(40 << 20, '\0');
+  std::string big(24 << 20, '\0');
   for (std::size_t i = 0; i < big.size(); ++i) big[i] = static_cast<char>(i * 2654435761u >> 13);
   EXPECT_TRUE(client.call("Echo", big).message == big);
   EXPECT_EQ(client.call("Size", "33554432").message.size(), 33554432u);
@@ -331,6 +333,96 @@ TEST(Client, CallsOverTheServersLimitWaitForTheirTurn) {
   EXPECT_EQ(held.message, "first");
   EXPECT_EQ(second.message, "second");
   EXPECT_EQ(server.calls(), 2);
+}
+
+// More than the socket, the windows and the library's own buffers hold.
+const std::string kMoreThanFits(24 << 20, 'x');
+
+TEST(Client, AServerThatDoesNotReadCannotHoldACallPastItsTimeout) {
+  TestServer server(Manner::kDeaf);
+  Client client(server.address());
+  Outcome other;
+  std::thread thread([&] { other = client.call("Echo", kMoreThanFits, with_timeout(150).get()); });
+  EXPECT_EQ(client.call("Echo", kMoreThanFits, with_timeout(50).get()).code, 4);
+  thread.join();
+  EXPECT_EQ(other.code, 4);
+}
+
+TEST(Client, CallsThatCouldNotBeSentGoOnWhenTheServerReadsAgain) {
+  TestServer server(Manner::kDeaf);
+  Client client(server.address());
+  std::vector<std::thread> threads;
+  std::vector<Outcome> outcomes(3);
+  for (auto& outcome : outcomes) {
+    threads.emplace_back([&] { outcome = client.call("Echo", kMoreThanFits); });
+  }
+  // Leaves its half-sent frames to the others.
+  EXPECT_EQ(client.call("Echo", kMoreThanFits, with_timeout(100).get()).code, 4);
+  server.become(Manner::kServe);
+  for (auto& thread : threads) thread.join();
+  for (const Outcome& outcome : outcomes) EXPECT_TRUE(outcome.message == kMoreThanFits);
+}
+
+TEST(Client, CloseEndsCallsThatCannotBeSent) {
+  TestServer server(Manner::kDeaf);
+  Client client(server.address());
+  std::vector<std::thread> threads;
+  std::vector<Outcome> outcomes(3);
+  std::atomic<int> started = 0;
+  for (auto& outcome : outcomes) {
+    threads.emplace_back([&] {
+      ++started;
+      outcome = client.call("Echo", kMoreThanFits, with_timeout(60'000).get());
+    });
+  }
+  while (started < 3) std::this_thread::yield();
+  // A last one, whose timeout passes when the others are certainly at it.
+  EXPECT_EQ(client.call("Echo", kMoreThanFits, with_timeout(100).get()).code, 4);
+  client.close();
+  for (auto& thread : threads) thread.join();
+  for (const Outcome& outcome : outcomes) EXPECT_EQ(outcome.reason, "CLIENT_CLOSED");
+}
+
+TEST(Client, ThreadsThatFindTheConnectionBrokenShareANewOne) {
+  auto server = std::make_unique<TestServer>();
+  server->keep_directory();
+  Client client(server->address());
+  server->stop();
+  TestServer next(Manner::kServe, server->address());
+  std::vector<std::thread> threads;
+  std::atomic<int> good = 0;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&] {
+      if (client.call("Echo", "x").message == "x") ++good;
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(good, 8);
+  EXPECT_EQ(next.connections(), 1);
+}
+
+// As Go's runtime does to preempt: signals without SA_RESTART, many of them.
+TEST(Client, SignalsThatInterruptSystemCallsAreNotErrors) {
+  struct sigaction action {};
+  action.sa_handler = [](int) {};
+  ::sigaction(SIGURG, &action, nullptr);
+  TestServer server;
+  Client client(server.address());
+  std::atomic<bool> stopping = false;
+  int failures = 0;
+  std::thread caller([&] {
+    for (int i = 0; i < 300; ++i) {
+      const std::string text(i % 20 == 0 ? 1 << 20 : 10, 'x');
+      if (client.call("Echo", text, with_timeout(60'000).get()).message != text) ++failures;
+    }
+    stopping = true;
+  });
+  while (!stopping) {
+    ::pthread_kill(caller.native_handle(), SIGURG);
+    std::this_thread::yield();
+  }
+  caller.join();
+  EXPECT_EQ(failures, 0);
 }
 
 TEST(Client, ManyThreadsManyCalls) {

@@ -1,9 +1,14 @@
 // pd_connect: addresses, and what may answer there; options; forks.
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <string>
 
 #include "client-lib/include/plugind/plugind.h"
@@ -97,6 +102,69 @@ TEST(Connect, AServerWithoutAGreetingIsADeadline) {
   const Failure failure = connect_failure(server.address().c_str(), 50);
   EXPECT_EQ(failure.code, 4);
   EXPECT_TRUE(contains(failure.message, "did not greet")) << failure.message;
+}
+
+TEST(Connect, AGreetingThatComesAfterACallsTimeoutIsThereForTheNextCall) {
+  TestServer never(Manner::kSilent);
+  auto first = std::make_unique<TestServer>();
+  first->keep_directory();
+  pd_client* client = pd_connect(first->address().c_str(), 100, nullptr);
+  ASSERT_NE(client, nullptr);
+  first->stop();
+
+  TestServer next(Manner::kSilent, first->address());
+  pd_options* options = pd_options_new();
+  pd_options_set_timeout_ms(options, 20);
+  pd_error* error = nullptr;
+  EXPECT_EQ(pd_invoke(client, nullptr, "/a/Echo", nullptr, 0, options, &error), nullptr);
+  ASSERT_NE(error, nullptr);
+  EXPECT_EQ(pd_error_code(error), 4);
+  pd_error_free(error);
+  next.become(Manner::kServe);
+  // Meanwhile more time passes than the client allows for a greeting.
+  EXPECT_EQ(connect_failure(never.address().c_str(), 200).code, 4);
+  pd_reply* reply = pd_invoke(client, nullptr, "/a/Echo", nullptr, 0, nullptr, nullptr);
+  EXPECT_NE(reply, nullptr);
+  EXPECT_EQ(next.connections(), 1);
+  pd_reply_free(reply);
+  pd_options_free(options);
+  pd_close(client);
+}
+
+TEST(Connect, AServerThatTakesNoConnectionIsADeadline) {
+  char directory[] = "/tmp/plugind-abi-XXXXXX";
+  ASSERT_NE(::mkdtemp(directory), nullptr);
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  std::snprintf(name.sun_path, sizeof(name.sun_path), "%s/full.sock", directory);
+  const int listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  ASSERT_EQ(::bind(listener, reinterpret_cast<sockaddr*>(&name), sizeof(name)), 0);
+  ASSERT_EQ(::listen(listener, 0), 0);
+  // Fills the queue of connections.
+  const int first = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  ASSERT_EQ(::connect(first, reinterpret_cast<sockaddr*>(&name), sizeof(name)), 0);
+  const Failure failure = connect_failure(name.sun_path, 150);
+  EXPECT_EQ(failure.code, 4);
+  EXPECT_TRUE(contains(failure.message, "took no connection")) << failure.message;
+  ::close(first);
+  ::close(listener);
+  ::unlink(name.sun_path);
+  ::rmdir(directory);
+}
+
+TEST(Connect, ASocketThatThisUserMayNotOpenIsPermissionDenied) {
+  TestServer server;
+  ASSERT_EQ(::chmod(server.address().c_str() + 5, 0), 0);
+  const bool is_root = ::geteuid() == 0;  // Who may open every socket.
+  if (is_root) {
+    ASSERT_EQ(::seteuid(65534), 0);
+  }
+  const Failure failure = connect_failure(server.address().c_str());
+  if (is_root) {
+    ASSERT_EQ(::seteuid(0), 0);
+  }
+  EXPECT_EQ(failure.code, 7);
+  EXPECT_TRUE(contains(failure.message, server.address())) << failure.message;
 }
 
 TEST(Connect, AServerThatClosesAtOnceIsUnavailable) {

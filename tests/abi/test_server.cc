@@ -87,13 +87,11 @@ class TestServer::Peer final : public wire::SessionHandler {
     std::uint8_t buffer[64 << 10];
     const ssize_t size = ::recv(fd_, buffer, sizeof(buffer), MSG_DONTWAIT);
     if (size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR)) is_closed_ = true;
-    if (size > 0 && server_.manner_ != Manner::kSilent && server_.manner_ != Manner::kGarbage) {
-      if (!session_->feed(buffer, static_cast<std::size_t>(size))) is_closed_ = true;
-    }
+    if (size > 0 && !session_->feed(buffer, static_cast<std::size_t>(size))) is_closed_ = true;
   }
 
   void write() {
-    if (server_.manner_ == Manner::kSilent || server_.manner_ == Manner::kGarbage) return;
+    if (!server_.writes()) return;
     while (!is_closed_ && session_->pull() && !session_->output().empty()) {
       wire::Slice slice;
       session_->output().peek(&slice, 1);
@@ -303,6 +301,17 @@ void TestServer::go_away() {
   changed_.wait(lock, [&] { return gone_away_ > 0; });
 }
 
+void TestServer::become(Manner manner) {
+  manner_ = manner;
+  wake();
+}
+
+bool TestServer::reads() const { return manner_ != Manner::kSilent && manner_ != Manner::kDeaf; }
+
+bool TestServer::writes() const {
+  return manner_ != Manner::kSilent && manner_ != Manner::kGarbage;
+}
+
 void TestServer::wake() { ::eventfd_write(wake_, 1); }
 
 void TestServer::count(int& counter, int by) {
@@ -325,8 +334,8 @@ void TestServer::run() {
   while (!stopping_) {
     std::vector<pollfd> entries = {{listener_, POLLIN, 0}, {wake_, POLLIN, 0}};
     for (const auto& peer : peers_) {
-      entries.push_back(
-          {peer->fd(), static_cast<short>(POLLIN | (peer->wants_write() ? POLLOUT : 0)), 0});
+      const int events = (reads() ? POLLIN : 0) | (writes() && peer->wants_write() ? POLLOUT : 0);
+      entries.push_back({peer->fd(), static_cast<short>(events), 0});
     }
     if (::poll(entries.data(), entries.size(), -1) < 0) continue;
     eventfd_t ignored;
@@ -334,7 +343,7 @@ void TestServer::run() {
     const bool releasing = release_.exchange(false);
     const bool going_away = go_away_.exchange(false);
     for (std::size_t i = 0; i < peers_.size(); ++i) {
-      if (entries[i + 2].revents != 0) peers_[i]->on_readable();
+      if (entries[i + 2].revents != 0 && reads()) peers_[i]->on_readable();
       if (releasing) peers_[i]->release();
       if (going_away) peers_[i]->go_away();
       peers_[i]->write();

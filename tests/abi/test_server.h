@@ -16,10 +16,11 @@ namespace plugind::test {
 /// What the server does with a connection.
 enum class Manner {
   kServe,
-  kSilent,   ///< Takes it and never says a word.
+  kSilent,   ///< Takes it, and neither reads nor writes.
   kGarbage,  ///< Sends bytes that are not HTTP/2.
   kCloseAtOnce,
   kOneStream,  ///< Serves, but one call at a time.
+  kDeaf,       ///< Greets, and reads nothing.
 };
 
 /// Every service has these methods:
@@ -58,6 +59,7 @@ class TestServer {
   void wait_for_held(int count);
   /// Waits until so many calls were cancelled by the client.
   void wait_for_cancelled(int count);
+  void become(Manner manner);
 
  private:
   class Peer;
@@ -67,9 +69,11 @@ class TestServer {
   void listen_tcp();
   void run();
   void wake();
+  bool reads() const;
+  bool writes() const;
   void count(int& counter, int by);
 
-  Manner manner_;
+  std::atomic<Manner> manner_;
   std::string directory_;
   std::string address_;
   bool owns_directory_ = false;
