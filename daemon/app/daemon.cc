@@ -41,9 +41,6 @@ Daemon::~Daemon() = default;
 std::expected<void, Error> Daemon::start() {
   // The socket comes first: from then on hosts can connect, and wait for the rest.
   if (auto opened = open_front(); !opened) return opened;
-  auto runtime_dir = platform::RuntimeDir::open(options_.runtime_dir);
-  if (!runtime_dir) return std::unexpected(runtime_dir.error());
-  runtime_dir_ = std::move(*runtime_dir);
 
   auto signals = platform::SignalSource::open(loop_.get_executor());
   if (!signals) return std::unexpected(signals.error());
@@ -82,12 +79,7 @@ std::expected<void, Error> Daemon::start() {
       });
   forwarder_->open_plugin_sockets();
   supervisor_->apply(std::move(*manifests));
-  if (front_socket_) {
-    forwarder_->listen(std::move(*front_socket_));
-  } else if (auto listening = forwarder_->listen_tcp(*forward::parse_address(options_.socket));
-             !listening) {
-    return listening;
-  }
+  forwarder_->listen(std::move(*front_socket_));
 
   admin_ = control::make_plugin_admin(*supervisor_);
   control_ = std::make_unique<control::ControlServer>(
@@ -104,14 +96,14 @@ std::expected<void, Error> Daemon::start() {
 }
 
 std::expected<void, Error> Daemon::open_front() {
-  const auto address = forward::parse_address(options_.socket);
-  if (!address) return std::unexpected(address.error());
-  if (auto made = platform::make_private_dir(options_.runtime_dir); !made) return made;
-  if (!address->is_unix()) return {};
-  auto socket = platform::LocalSocket::listen(address->path);
+  auto runtime_dir = platform::RuntimeDir::open(options_.runtime_dir);
+  if (!runtime_dir) return std::unexpected(runtime_dir.error());
+  runtime_dir_ = std::move(*runtime_dir);
+  auto socket = platform::LocalSocket::listen(forward::parse_address(options_.socket)->path);
   if (!socket) return std::unexpected(socket.error());
   front_socket_ = std::move(*socket);
-  return {};
+  // Only who holds the socket may tidy up after the last one who did.
+  return runtime_dir_->clear_leftovers();
 }
 
 void Daemon::run() {
@@ -231,8 +223,8 @@ void Daemon::stop(const std::string& cause) {
 
 void Daemon::stop_at_once(const std::string& cause) {
   log_warning("stopping-at-once", {{"cause", cause}});
-  // What is destroyed with the daemon ends: every process tree, every socket.
-  loop_.stop();
+  stop(cause);
+  supervisor_->hurry();
 }
 
 std::string check(const Options& options) {

@@ -39,8 +39,8 @@ std::variant<Options, Exit> parse_options(int argc, char** argv) {
       ->type_name("DIR")
       ->capture_default_str();
   app.add_option("--socket", options.socket,
-                 "Address to listen on: unix:/path, /path or tcp:127.0.0.1:PORT. Default: "
-                 "$PLUGIND_SOCKET, else $XDG_RUNTIME_DIR/plugind/plugind.sock, else "
+                 "Unix socket to listen on: unix:/path or /path. Default: $PLUGIND_SOCKET, else "
+                 "$XDG_RUNTIME_DIR/plugind/plugind.sock, else "
                  "/run/plugind/plugind.sock")
       ->type_name("ADDRESS");
   app.add_option("--runtime-dir", runtime_dir,
@@ -70,8 +70,12 @@ std::variant<Options, Exit> parse_options(int argc, char** argv) {
   if (options.socket.empty()) options.socket = platform::default_socket_address();
   const auto address = forward::parse_address(options.socket);
   if (!address) return wrong(address.error().message);
+  if (!address->is_unix()) {
+    // Any user of the machine could connect there; Unix sockets have an owner.
+    return wrong("plugind does not listen on TCP: " + options.socket +
+                 " has no owner who could be checked. Use a Unix socket.");
+  }
   if (runtime_dir.empty()) {
-    if (!address->is_unix()) return wrong("--socket with a tcp: address needs --runtime-dir DIR");
     runtime_dir = std::filesystem::path(address->path).parent_path();
   }
   options.socket = address->to_string();

@@ -27,16 +27,8 @@ Forwarder::Forwarder(boost::asio::any_io_executor loop, FlushQueue& queue,
 Forwarder::~Forwarder() = default;
 
 void Forwarder::listen(platform::LocalSocket front) {
-  front_ = Listener::on_unix(context_, std::move(front), "", report_);
+  front_ = Listener::open(context_, std::move(front), "", report_);
   front_->start();
-}
-
-std::expected<void, Error> Forwarder::listen_tcp(const Address& address) {
-  auto listener = Listener::on_tcp(context_, address.host, address.port, report_);
-  if (!listener) return std::unexpected(listener.error());
-  front_ = std::move(*listener);
-  front_->start();
-  return {};
 }
 
 void Forwarder::open_plugin_sockets() {
@@ -64,7 +56,7 @@ void Forwarder::open_plugin_socket(const std::string& name) {
     report_("plugin-socket-failed", "plugin=" + name + " " + socket.error().message);
     return;
   }
-  auto listener = Listener::on_unix(context_, std::move(*socket), name, report_);
+  auto listener = Listener::open(context_, std::move(*socket), name, report_);
   listener->start();
   plugin_sockets_.emplace(name, std::move(listener));
 }

@@ -2,12 +2,10 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
-#include <expected>
 #include <map>
 #include <memory>
 #include <string>
 
-#include "daemon/forward/address.h"
 #include "daemon/forward/connector.h"
 #include "daemon/forward/context.h"
 #include "daemon/forward/control_link.h"
@@ -30,7 +28,6 @@ class Forwarder {
 
   /// Serves the front socket.
   void listen(platform::LocalSocket front);
-  std::expected<void, Error> listen_tcp(const Address& address);
   /// Gives every registered plugin its plugin socket, now and whenever one is added or removed.
   void open_plugin_sockets();
 

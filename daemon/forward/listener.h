@@ -3,15 +3,12 @@
 
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <expected>
 #include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
-#include <variant>
 
 #include "daemon/forward/context.h"
 #include "daemon/forward/downstream.h"
@@ -25,13 +22,8 @@ class Listener : public std::enable_shared_from_this<Listener> {
   using Report = std::function<void(const std::string& event, const std::string& detail)>;
 
   /// Takes over a listening Unix socket.
-  static std::shared_ptr<Listener> on_unix(Context& context, platform::LocalSocket socket,
-                                           std::string bound_plugin, Report report);
-  /// Binds and listens on a loopback TCP address.
-  static std::expected<std::shared_ptr<Listener>, Error> on_tcp(Context& context,
-                                                                const std::string& host,
-                                                                std::uint16_t port, Report report);
-
+  static std::shared_ptr<Listener> open(Context& context, platform::LocalSocket socket,
+                                        std::string bound_plugin, Report report);
   void start();
   /// Takes no new connection and says GOAWAY on those there are.
   void drain();
@@ -39,10 +31,9 @@ class Listener : public std::enable_shared_from_this<Listener> {
   void close();
 
  private:
-  using UnixAcceptor = boost::asio::local::stream_protocol::acceptor;
-  using TcpAcceptor = boost::asio::ip::tcp::acceptor;
+  using Acceptor = boost::asio::local::stream_protocol::acceptor;
 
-  Listener(Context& context, std::string bound_plugin, Report report);
+  Listener(Context& context, platform::LocalSocket socket, std::string bound_plugin, Report report);
   void accept();
   void on_accept(const boost::system::error_code& ec, Transport::Socket socket);
   void close_acceptor();
@@ -50,8 +41,9 @@ class Listener : public std::enable_shared_from_this<Listener> {
   Context& context_;
   const std::string bound_plugin_;
   Report report_;
-  std::optional<platform::LocalSocket> socket_;
-  std::variant<std::monostate, UnixAcceptor, TcpAcceptor> acceptor_;
+  // Its file and lock stay as long as this object, so that no other daemon comes in between.
+  platform::LocalSocket socket_;
+  Acceptor acceptor_;
   boost::asio::steady_timer pause_;
   std::unordered_map<Downstream*, std::shared_ptr<Downstream>> connections_;
   bool closed_ = false;

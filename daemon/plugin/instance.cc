@@ -38,7 +38,8 @@ Instance::Instance(const Environment& environment, Owner& owner,
       directory_(std::move(directory)),
       dialect_(*environment.dialects.at(manifest_->dialect)),
       since_(environment.clock.wall_now()),
-      stop_event_(environment.loop, asio::steady_timer::time_point::max()) {}
+      stop_event_(environment.loop, asio::steady_timer::time_point::max()),
+      hurry_event_(environment.loop, asio::steady_timer::time_point::max()) {}
 
 void Instance::launch() {
   set_state(InstanceState::kStarting, "asked to start");
@@ -51,6 +52,11 @@ void Instance::stop(std::string cause) {
   stop_requested_ = true;
   stop_cause_ = std::move(cause);
   stop_event_.cancel();
+}
+
+void Instance::hurry() {
+  hurried_ = true;
+  hurry_event_.cancel();
 }
 
 void Instance::assign_host(HostId host, std::int64_t host_pid) {
@@ -77,15 +83,25 @@ void Instance::set_state(InstanceState state, std::string cause) {
   owner_.on_state(*this);
 }
 
-asio::awaitable<void> Instance::wait_stop_requested() {
-  while (!stop_requested_) {
+namespace {
+
+/// Until `flag` is set and `event` cancelled, or whoever awaits this gives up.
+asio::awaitable<void> wait_flag(const bool& flag, asio::steady_timer& event) {
+  while (!flag) {
     boost::system::error_code ignored;
-    co_await stop_event_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-    // Either stop() cancelled the timer, or whoever awaits this gave up.
+    co_await event.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none)
       co_return;
   }
 }
+
+}  // namespace
+
+asio::awaitable<void> Instance::wait_stop_requested() {
+  return wait_flag(stop_requested_, stop_event_);
+}
+
+asio::awaitable<void> Instance::wait_hurried() { return wait_flag(hurried_, hurry_event_); }
 
 asio::awaitable<void> Instance::run() {
   std::optional<Error> failure;
@@ -217,9 +233,11 @@ asio::awaitable<void> Instance::stop_sequence() {
   set_state(InstanceState::kStopping, stop_cause_);
   Process& process = *started_.process;
   if (!process.exit_status()) {
-    co_await dialect_.request_shutdown(started_, environment_.clock, kShutdownRequestBound);
+    co_await (dialect_.request_shutdown(started_, environment_.clock, kShutdownRequestBound) ||
+              wait_hurried());
     process.terminate_tree();
-    co_await (process.wait_tree_gone() || environment_.clock.sleep(manifest_->stop_grace));
+    co_await (process.wait_tree_gone() || environment_.clock.sleep(manifest_->stop_grace) ||
+              wait_hurried());
   }
   process.kill_tree();
   co_await process.wait_tree_gone();

@@ -45,6 +45,8 @@ class Instance : public std::enable_shared_from_this<Instance> {
   void launch();
   /// Asks for the stop sequence; `cause` is a sentence.  Calls in flight end with PLUGIN_STOPPED.
   void stop(std::string cause);
+  /// Cuts the stop sequence short: kills what is left of the tree now.
+  void hurry();
 
   const std::string& id() const { return id_; }
   const Manifest& manifest() const { return *manifest_; }
@@ -74,6 +76,7 @@ class Instance : public std::enable_shared_from_this<Instance> {
   boost::asio::awaitable<bool> reconnect();
   boost::asio::awaitable<void> stop_sequence();
   boost::asio::awaitable<void> wait_stop_requested();
+  boost::asio::awaitable<void> wait_hurried();
   void set_state(InstanceState state, std::string cause);
   void tell_losses(const Error& error);
   Error crash_error(const ExitStatus& status) const;
@@ -93,8 +96,10 @@ class Instance : public std::enable_shared_from_this<Instance> {
   Started started_;
   bool stop_requested_ = false;
   std::string stop_cause_;
-  boost::asio::steady_timer stop_event_;  // Never expires; cancelled to wake.
-  std::optional<Error> ended_;            // Why calls on it failed, once known.
+  bool hurried_ = false;
+  boost::asio::steady_timer stop_event_;   // Never expires; cancelled to wake.
+  boost::asio::steady_timer hurry_event_;  // The same.
+  std::optional<Error> ended_;             // Why calls on it failed, once known.
   std::vector<std::function<void(const Error&)>> losses_;
   HostId host_ = 0;
   std::int64_t host_pid_ = 0;

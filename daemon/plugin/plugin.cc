@@ -283,6 +283,10 @@ void Plugin::stop(std::string cause, bool hold, std::function<void()> done) {
   check_stopped();
 }
 
+void Plugin::hurry() {
+  for (const auto& instance : instances_) instance->hurry();
+}
+
 void Plugin::check_stopped() {
   if (!instances_.empty()) return;
   for (auto& done : std::exchange(stop_waiters_, {})) done();

@@ -63,6 +63,8 @@ class Plugin : public std::enable_shared_from_this<Plugin>, private Instance::Ow
   void start(std::function<void(std::expected<void, Error>)> done);
   /// Stops every instance.  `hold`: calls do not start one until start().
   void stop(std::string cause, bool hold, std::function<void()> done);
+  /// Cuts every stop that is under way short.
+  void hurry();
   /// Forgets failures.
   void clear_failures();
   bool has_instances() const;

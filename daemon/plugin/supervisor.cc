@@ -56,6 +56,8 @@ class Supervisor::Impl {
 
   /// Keeps a plugin that is no longer registered until its instances have ended.
   void retire(const std::shared_ptr<Plugin>& plugin, const std::string& cause) {
+    std::erase_if(retired, [](const auto& gone) { return gone.expired(); });
+    retired.push_back(plugin);
     plugin->stop(cause, true, [plugin, loop = environment.loop] {
       // Not destroyed from inside one of its own functions.
       asio::post(loop, [plugin] {});
@@ -66,6 +68,7 @@ class Supervisor::Impl {
   EventBus events;
   InstanceNumbers numbers;
   std::map<std::string, std::shared_ptr<Plugin>, std::less<>> plugins;
+  std::vector<std::weak_ptr<Plugin>> retired;  // Removed, but perhaps still stopping.
   bool draining = false;
 };
 
@@ -153,14 +156,24 @@ void Supervisor::restart(const std::string& name, StatusCallback done) {
 
 void Supervisor::shutdown(std::function<void()> done) {
   impl_->draining = true;
-  auto left = std::make_shared<std::size_t>(impl_->plugins.size() + 1);
+  std::vector<std::shared_ptr<Plugin>> all;
+  for (const auto& [name, plugin] : impl_->plugins) all.push_back(plugin);
+  for (const auto& retired : impl_->retired) {
+    if (auto plugin = retired.lock()) all.push_back(std::move(plugin));
+  }
+  auto left = std::make_shared<std::size_t>(all.size() + 1);
   const auto one_done = [left, done = std::move(done)] {
     if (--*left == 0) done();
   };
-  for (const auto& [name, plugin] : impl_->plugins) {
-    plugin->stop("plugind is shutting down", true, one_done);
-  }
+  for (const auto& plugin : all) plugin->stop("plugind is shutting down", true, one_done);
   one_done();
+}
+
+void Supervisor::hurry() {
+  for (const auto& [name, plugin] : impl_->plugins) plugin->hurry();
+  for (const auto& retired : impl_->retired) {
+    if (const auto plugin = retired.lock()) plugin->hurry();
+  }
 }
 
 EventBus& Supervisor::events() { return impl_->events; }

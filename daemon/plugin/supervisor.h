@@ -96,6 +96,8 @@ class Supervisor {
 
   /// Stops everything; no call starts an instance any more.
   void shutdown(std::function<void()> done);
+  /// After shutdown(): kills what has not stopped yet, without any further grace.
+  void hurry();
 
   EventBus& events();
   /// The log of a plugin.  Valid until the plugin is removed by apply(); hold the pointer.
