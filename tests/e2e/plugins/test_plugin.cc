@@ -1,0 +1,228 @@
+// A plugin that does what a test tells it.  Speaks both dialects: native when the daemon says where
+// to listen, else go-plugin with the cookie E2E_COOKIE=right.
+//
+// A payload of Echo/Unary that starts with "!" is a command, for example "!exit 3"; everything else
+// is answered with itself.
+#include <fcntl.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "plugins/proto/echo.grpc.pb.h"
+#include "tests/e2e/plugins/go_plugin.grpc.pb.h"
+
+namespace {
+
+using echo::v1::EchoMessage;
+using echo::v1::StreamRequest;
+using echo::v1::Summary;
+
+void say(const std::string& line) {
+  const std::string text = line + "\n";
+  if (::write(STDERR_FILENO, text.data(), text.size()) < 0) ::_exit(1);
+}
+
+/// A process that nobody finds by its session and that SIGTERM does not end.
+pid_t start_daughter() {
+  const pid_t daughter = ::fork();
+  if (daughter != 0) return daughter;
+  ::setsid();
+  ::signal(SIGTERM, SIG_IGN);
+  ::signal(SIGHUP, SIG_IGN);
+  while (true) ::pause();
+}
+
+/// Ends every connection as if the program had closed it; listening sockets only if asked.
+void shut_sockets(bool listening_too) {
+  std::vector<int> found;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    const int descriptor = std::stoi(entry.path().filename());
+    int listens = 0;
+    socklen_t size = sizeof listens;
+    if (::getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0) continue;
+    if (listening_too || listens == 0) found.push_back(descriptor);
+  }
+  for (const int descriptor : found) ::shutdown(descriptor, SHUT_RDWR);
+}
+
+std::string metadata_of(grpc::ServerContext& context) {
+  std::multimap<std::string, std::string> sorted;
+  for (const auto& [name, value] : context.client_metadata()) {
+    sorted.emplace(std::string(name.begin(), name.end()), std::string(value.begin(), value.end()));
+  }
+  std::string text;
+  for (const auto& [name, value] : sorted) text += name + "=" + value + "\n";
+  return text;
+}
+
+class EchoService final : public echo::v1::Echo::Service {
+  grpc::Status Unary(grpc::ServerContext* context, const EchoMessage* request,
+                     EchoMessage* response) override {
+    const std::string& payload = request->payload();
+    if (!payload.starts_with("!")) {
+      *response = *request;
+      return grpc::Status::OK;
+    }
+    std::istringstream words(payload.substr(1));
+    std::string command, argument;
+    words >> command >> argument;
+    const auto answer = [&](const std::string& text) {
+      response->set_payload(text);
+      return grpc::Status::OK;
+    };
+
+    if (command == "pid") return answer(std::to_string(::getpid()));
+    if (command == "daughter") return answer(std::to_string(start_daughter()));
+    if (command == "environment") {
+      const char* value = std::getenv(argument.c_str());
+      return answer(value != nullptr ? value : "");
+    }
+    if (command == "metadata") {
+      context->AddInitialMetadata("x-first", "initial");
+      context->AddTrailingMetadata("x-last", "trailing");
+      context->AddTrailingMetadata("x-last-bin", std::string("\0\xff,", 3));
+      return answer(metadata_of(*context));
+    }
+    if (command == "refuse") {
+      context->AddTrailingMetadata("x-last", "trailing");
+      return {grpc::StatusCode::DATA_LOSS, "not today: 100 % ünlikely\n", "details \1"};
+    }
+    if (command == "wait") {
+      say("waiting");
+      while (!context->IsCancelled()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      say("cancelled");
+      return grpc::Status::CANCELLED;
+    }
+    if (command == "say") {
+      say(argument);
+      return answer("");
+    }
+    if (command == "print") {
+      std::puts(argument.c_str());
+      std::fflush(stdout);
+      return answer("");
+    }
+    if (command == "exit") {
+      say("last words");
+      ::_exit(std::stoi(argument));
+    }
+    if (command == "signal") {
+      say("last words");
+      const int number = std::stoi(argument);
+      ::signal(number, SIG_DFL);  // also where a sanitizer has its own
+      ::raise(number);
+    }
+    if (command == "hang-up") {
+      shut_sockets(argument == "for-good");
+      return answer("");
+    }
+    return {grpc::StatusCode::INVALID_ARGUMENT, "there is no command " + command};
+  }
+
+  grpc::Status ServerStream(grpc::ServerContext*, const StreamRequest* request,
+                            grpc::ServerWriter<EchoMessage>* writer) override {
+    EchoMessage message;
+    message.set_payload(request->payload());
+    for (std::uint32_t i = 0; i < request->repeat(); ++i) {
+      if (!writer->Write(message)) return grpc::Status::CANCELLED;
+    }
+    return grpc::Status::OK;
+  }
+
+  grpc::Status ClientStream(grpc::ServerContext*, grpc::ServerReader<EchoMessage>* reader,
+                            Summary* summary) override {
+    for (EchoMessage message; reader->Read(&message);) {
+      summary->set_messages(summary->messages() + 1);
+      summary->set_bytes(summary->bytes() + message.payload().size());
+    }
+    return grpc::Status::OK;
+  }
+
+  grpc::Status BidiStream(grpc::ServerContext*,
+                          grpc::ServerReaderWriter<EchoMessage, EchoMessage>* stream) override {
+    for (EchoMessage message; stream->Read(&message);) {
+      if (!stream->Write(message)) return grpc::Status::CANCELLED;
+    }
+    return grpc::Status::OK;
+  }
+};
+
+class Controller final : public plugin::GRPCController::Service {
+  grpc::Status Shutdown(grpc::ServerContext*, const plugin::Empty*, plugin::Empty*) override {
+    say("asked to shut down");
+    // As go-plugin does: it ends before it has answered.
+    ::_exit(0);
+  }
+};
+
+/// Tells once what it "printed", and stays open.
+class Stdio final : public plugin::GRPCStdio::Service {
+  grpc::Status StreamStdio(grpc::ServerContext* context, const plugin::Empty*,
+                           grpc::ServerWriter<plugin::StdioData>* writer) override {
+    plugin::StdioData data;
+    data.set_channel(plugin::StdioData::STDOUT);
+    data.set_data("printed through the stream\n");
+    writer->Write(data);
+    while (!context->IsCancelled()) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    return grpc::Status::OK;
+  }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string option = argc > 1 ? argv[1] : "";
+  sigset_t ends;
+  sigemptyset(&ends);
+  sigaddset(&ends, SIGTERM);
+  sigprocmask(SIG_BLOCK, &ends, nullptr);
+
+  const char* listen = std::getenv("PLUGIND_LISTEN");
+  const bool native = listen != nullptr;
+  const char* cookie = std::getenv("E2E_COOKIE");
+  if (!native && std::string(cookie != nullptr ? cookie : "") != "right") {
+    say("This binary is a plugin. These are not meant to be executed directly.");
+    return 1;
+  }
+  const char* directory = std::getenv("PLUGIN_UNIX_SOCKET_DIR");
+  const std::string address =
+      native ? listen : "unix:" + std::string(directory != nullptr ? directory : ".") + "/go.sock";
+
+  EchoService echo;
+  Controller controller;
+  Stdio stdio;
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::ServerBuilder builder;
+  builder.SetMaxReceiveMessageSize(-1);
+  builder.AddListeningPort(address, grpc::InsecureServerCredentials());
+  builder.RegisterService(&echo);
+  if (!native) {
+    builder.RegisterService(&controller);
+    builder.RegisterService(&stdio);
+  }
+  const auto server = builder.BuildAndStart();
+  if (!server) return 2;
+  if (!native) {
+    server->GetHealthCheckService()->SetServingStatus("plugin", true);
+    std::printf("1|1|unix|%s|grpc\n", address.substr(5).c_str());
+    std::fflush(stdout);
+  }
+  int signal = 0;
+  do {
+    sigwait(&ends, &signal);
+    say("got SIGTERM");
+  } while (option == "--ignore-term");
+  ::_exit(0);
+}

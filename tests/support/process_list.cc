@@ -1,0 +1,88 @@
+#include "tests/support/process_list.h"
+
+#include <cctype>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+#include <system_error>
+
+namespace plugind::testing {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string content(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::string proc(pid_t pid, const char* file) {
+  return "/proc/" + std::to_string(pid) + "/" + file;
+}
+
+/// What follows the name in /proc/PID/stat: state, parent, …
+std::istringstream stat_fields(pid_t pid) {
+  const std::string text = content(proc(pid, "stat"));
+  const auto end = text.rfind(')');
+  return std::istringstream(end == text.npos ? "" : text.substr(end + 1));
+}
+
+std::vector<pid_t> all_processes() {
+  std::vector<pid_t> pids;
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    const std::string name = entry.path().filename();
+    if (std::isdigit(static_cast<unsigned char>(name.front()))) pids.push_back(std::stoi(name));
+  }
+  return pids;
+}
+
+}  // namespace
+
+std::vector<pid_t> processes_with(const std::string& name, const std::string& value) {
+  const std::string wanted = '\0' + name + "=" + value + '\0';
+  std::vector<pid_t> found;
+  for (const pid_t pid : all_processes()) {
+    if (('\0' + content(proc(pid, "environ"))).find(wanted) != std::string::npos) {
+      found.push_back(pid);
+    }
+  }
+  return found;
+}
+
+std::vector<pid_t> children_of(pid_t pid) {
+  std::vector<pid_t> found;
+  for (const pid_t one : all_processes()) {
+    char state = 0;
+    pid_t parent = 0;
+    if (stat_fields(one) >> state >> parent && parent == pid) found.push_back(one);
+  }
+  return found;
+}
+
+bool alive(pid_t pid) {
+  char state = 0;
+  return stat_fields(pid) >> state && state != 'Z' && state != 'X';
+}
+
+std::size_t descriptors_of(pid_t pid) {
+  std::size_t count = 0;
+  std::error_code ec;
+  for (fs::directory_iterator it(proc(pid, "fd"), ec), end; !ec && it != end; it.increment(ec)) {
+    ++count;
+  }
+  return count;
+}
+
+std::string describe(const std::vector<pid_t>& pids) {
+  std::string text;
+  for (const pid_t pid : pids) {
+    std::string name = content(proc(pid, "comm"));
+    if (!name.empty()) name.pop_back();
+    text += (text.empty() ? "" : ", ") + std::to_string(pid) + " (" + name + ")";
+  }
+  return text;
+}
+
+}  // namespace plugind::testing
