@@ -51,7 +51,7 @@ int print_descriptors(const Arguments&) {
 int print_signals(const Arguments&) {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);) {
-    if (line.starts_with("SigBlk") || line.starts_with("SigIgn") || line.starts_with("SigCgt")) {
+    if (line.starts_with("SigBlk") || line.starts_with("SigIgn")) {
       say(line);
     }
   }
