@@ -35,7 +35,8 @@ enum class StatusCode : std::int32_t {
 };
 
 /// Every reason the daemon gives, once: enumerator, name on the wire (google.rpc.ErrorInfo.reason,
-/// domain "plugind"), gRPC status, and one sentence for docs/errors.md, which is generated from here.
+/// domain "plugind"), gRPC status, and one sentence for docs/errors.md, which is generated from
+/// here.
 // clang-format off
 #define PLUGIND_REASONS(X)                                                                                              \
   X(PluginNotFound,       "PLUGIN_NOT_FOUND",       NotFound,           "No manifest registers a plugin of that name or version.")       \
@@ -91,6 +92,8 @@ struct Error {
   std::vector<std::pair<std::string, std::string>> details = {};
 };
 
-inline Error make_error(Reason reason, std::string message) { return {reason, std::move(message), {}}; }
+inline Error make_error(Reason reason, std::string message) {
+  return {reason, std::move(message), {}};
+}
 
 }  // namespace plugind

@@ -147,6 +147,8 @@ def main() -> int:
     parser.add_argument("--strict", action="store_true")
     parser.add_argument("--tsv")
     options = parser.parse_args()
+    for name in ("build", "plugins", "go_hosts"):
+        setattr(options, name, os.path.abspath(getattr(options, name)))
     missing = dict(one.split("=", 1) for one in options.missing)
     try:
         rows = all_rows(options, missing)

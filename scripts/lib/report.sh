@@ -109,6 +109,3 @@ junit_of() {
   if [[ -s $file ]]; then count junit "$file"; fi
   return "$code"
 }
-
-# Where tests and hosts in other languages find libplugind.
-use_built_library() { export PLUGIND_LIBRARY=$PLUGIND_BUILD/client-lib/libplugind.so; }

@@ -4,6 +4,6 @@ suite_after='build'
 suite_run() {
   require_path client-lib/php/test.sh
   require php python  # the tests call a server in Python
-  use_built_library
+  use_built_libplugind "$PLUGIND_BUILD"
   junit_of client-lib/php/test.sh --log-junit="$PLUGIND_LOGS/php.xml"
 }

@@ -184,7 +184,7 @@ def measure_start(options, repeats: int) -> float:
     times = []
     plugind = os.path.join(options.build, "daemon", "plugind")
     for _ in range(repeats):
-        daemon = PrivateDaemon(plugind, options.plugins, log_level="warn")
+        daemon = PrivateDaemon(plugind, options.plugins, log_level="warning")
         try:
             times.append(daemon.start(poll=0.0002) * 1000)
         finally:
@@ -196,7 +196,7 @@ def measure_idle(options) -> List[Row]:
     """Memory of a daemon that has started and has nothing to do."""
     rows = []
     plugind = os.path.join(options.build, "daemon", "plugind")
-    with PrivateDaemon(plugind, options.plugins, log_level="warn") as daemon:
+    with PrivateDaemon(plugind, options.plugins, log_level="warning") as daemon:
         pid = daemon_pid(daemon)
         before = -1.0
         while cpu_seconds(pid) != before:  # until it has settled
@@ -333,7 +333,7 @@ def run(options) -> Tuple[List[Row], str]:
     idle = measure_idle(options)
     plugind = os.path.join(options.build, "daemon", "plugind")
     workers: List[Worker] = []
-    with PrivateDaemon(plugind, options.plugins, log_level="warn") as daemon:
+    with PrivateDaemon(plugind, options.plugins, log_level="warning") as daemon:
         echo, echo_path = start_echo(options, daemon)
         try:
             for contender in contenders(options, daemon, echo_path):
@@ -371,6 +371,7 @@ def main() -> int:
     parser.add_argument("--csv")
     parser.add_argument("--update-docs")
     options = parser.parse_args()
+    options.build, options.plugins = map(os.path.abspath, (options.build, options.plugins))
     try:
         rows, text = run(options)
     except DaemonError as error:
