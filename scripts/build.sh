@@ -38,6 +38,6 @@ if [[ ! -f $directory/build.ninja ]]; then
 elif [[ ${#options[@]} -gt 0 && $(cat "$directory/.plugind-options" 2>/dev/null) != "$wanted" ]]; then
   meson configure "${options[@]}" "$directory" >&2
 fi
-printf '%s\n' "$wanted" >"$directory/.plugind-options"
+if ((${#options[@]})); then printf '%s\n' "$wanted" >"$directory/.plugind-options"; fi
 step "building $directory"
 ninja -C "$directory" "$@" >&2

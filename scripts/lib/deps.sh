@@ -31,7 +31,9 @@ _host_packages_missing() {
   fi
 }
 
+# PLUGIND_SKIP_INSTALL=1 leaves the machine as it is, for those who bring everything themselves.
 install_dependencies() {
+  [[ -z ${PLUGIND_SKIP_INSTALL:-} ]] || return 0
   if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     command -v meson >/dev/null && command -v ninja >/dev/null && return 0
     die "this is no Debian, so install by hand what these packages of Debian 12 hold:
