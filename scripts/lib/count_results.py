@@ -63,8 +63,10 @@ def of_meson(build: str) -> Iterator[Result]:
         programs = [json.loads(line) for line in file if line.strip()]
     for program in programs:
         name = program["name"].split(" / ")[-1]
-        # meson names a suite PROJECT.TEST for TAP and PROJECT.TEST.SUITE for gtest.
-        own = [s for s in suites if s.get("name", "").split(".")[1:2] == [name]]
+        # meson names a suite PROJECT.TEST for TAP and PROJECT.TEST.SUITE for gtest; TEST begins with
+        # the test's own suites ("plugind:e2e / ") if the project has several.
+        own = [s for s in suites
+               if [t.split(" / ")[-1] for t in s.get("name", "").split(".")[1:2]] == [name]]
         cases = [result for suite in own for result in of_cases(suite)]
         yield from cases
         if program["result"] in ("OK", "EXPECTEDFAIL"):

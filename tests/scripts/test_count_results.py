@@ -63,6 +63,11 @@ class CountResults(unittest.TestCase):
         self.assertEqual([o for o, _ in self.meson([("wire_test", "FAIL", 1)], junit)],
                          ["passed", "failed", "skipped", "skipped"])
 
+    def test_meson_names_the_suite_of_a_program(self):
+        junit = GTEST.format(name="plugind.plugind:unit / wire_test.Sockets/Suite", more="")
+        self.assertEqual(self.meson([("wire_test", "FAIL", 1)], junit)[0],
+                         ("passed", "Suite.Good"))
+
     def test_meson_program_without_cases(self):
         junit = "<testsuites/>"
         self.assertEqual(self.meson([("a", "OK", 0), ("b", "FAIL", 3), ("c", "SKIP", 77),
