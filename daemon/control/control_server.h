@@ -22,7 +22,7 @@ class ControlServer {
   /// `admin` outlives the server, and so does the context behind `loop`.
   ControlServer(boost::asio::any_io_executor loop, PluginAdmin& admin, ControlHooks hooks,
                 StreamBounds bounds = {});
-  /// Stops, if that has not been done; blocks for a second at most.
+  /// Stops, if that has not been done; blocks for two seconds at most.
   ~ControlServer();
   ControlServer(const ControlServer&) = delete;
   ControlServer& operator=(const ControlServer&) = delete;
@@ -32,8 +32,8 @@ class ControlServer {
   std::expected<void, Error> start(const std::filesystem::path& socket);
 
   /// Ends every call with DAEMON_DRAINING, then the connections; `done` is called on the loop,
-  /// within a second.  Neither the loop nor a caller is waited for.  To be called once, after
-  /// start().
+  /// within two seconds, unless the server is destroyed before.  The loop is not blocked.  To be
+  /// called once, after start().
   void stop(std::function<void()> done);
 
  private:

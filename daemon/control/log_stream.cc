@@ -1,6 +1,5 @@
 #include "daemon/control/log_stream.h"
 
-#include <boost/asio/post.hpp>
 #include <utility>
 
 #include "daemon/control/convert.h"
@@ -14,8 +13,8 @@ v1::StreamLogsResponse to_response(const plugin::LogLine& line) {
   return response;
 }
 
-LogFollow::LogFollow(boost::asio::any_io_executor loop, PluginAdmin& admin,
-                     std::weak_ptr<LogCall> call, std::string name)
+LogFollow::LogFollow(std::shared_ptr<Loop> loop, PluginAdmin& admin, std::weak_ptr<LogCall> call,
+                     std::string name)
     : loop_(std::move(loop)), admin_(admin), call_(std::move(call)), name_(std::move(name)) {}
 
 void LogFollow::start(std::shared_ptr<plugin::OutputLog> log) {
@@ -25,7 +24,7 @@ void LogFollow::start(std::shared_ptr<plugin::OutputLog> log) {
     const auto self = weak.lock();
     if (!self) return;
     // Events are published in the middle of a reload; look when it is over.
-    boost::asio::post(self->loop_, [weak] {
+    self->loop_->post([weak] {
       if (const auto self = weak.lock()) self->look_again();
     });
   });

@@ -1,7 +1,6 @@
 #include "daemon/control/service.h"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -29,7 +28,7 @@ grpc::Status draining_status() {
   return to_rpc_status(make_error(Reason::kDraining, "plugind is shutting down"));
 }
 
-PluginHostService::PluginHostService(boost::asio::any_io_executor loop, PluginAdmin& admin,
+PluginHostService::PluginHostService(std::shared_ptr<Loop> loop, PluginAdmin& admin,
                                      const ControlHooks& hooks, CallGate& gate, StreamBounds bounds)
     : loop_(std::move(loop)), admin_(admin), hooks_(hooks), gate_(gate), bounds_(bounds) {}
 
@@ -42,7 +41,7 @@ grpc::ServerUnaryReactor* PluginHostService::serve(Response* response, Work work
     return reactor;
   }
   // A call that has ended may find the service gone.
-  boost::asio::post(loop_, [call = std::move(call), work = std::move(work)] {
+  loop_->post([call = std::move(call), work = std::move(work)] {
     if (!call->ended()) work(call);
   });
   return reactor;
@@ -62,16 +61,15 @@ template <class Response, class Held, class Work>
 grpc::ServerWriteReactor<Response>* PluginHostService::stream(Work work) {
   auto held = std::make_shared<Held>();
   auto call = std::make_shared<StreamCall<Response>>(
-      gate_, bounds_, [loop = loop_, held] { boost::asio::post(loop, [held] { *held = {}; }); });
+      gate_, bounds_, [loop = loop_, held] { loop->post([held] { *held = {}; }); });
   StreamCall<Response>* const reactor = call.get();
   if (!gate_.enter(call)) {
     call->end(draining_status());
     return reactor;
   }
-  boost::asio::post(loop_,
-                    [call = std::move(call), held = std::move(held), work = std::move(work)] {
-                      if (!call->ended()) work(call, *held);
-                    });
+  loop_->post([call = std::move(call), held = std::move(held), work = std::move(work)] {
+    if (!call->ended()) work(call, *held);
+  });
   return reactor;
 }
 

@@ -1,11 +1,12 @@
 // plugind.v1.PluginHost on the domain.
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
+#include <memory>
 #include <string>
 
 #include "daemon/control/call_gate.h"
 #include "daemon/control/hooks.h"
+#include "daemon/control/loop.h"
 #include "daemon/control/plugin_admin.h"
 #include "daemon/control/stream_call.h"
 #include "plugind/v1/plugin_host.grpc.pb.h"
@@ -16,8 +17,8 @@ namespace plugind::control {
 /// Everything it is given outlives it and its calls.
 class PluginHostService final : public v1::PluginHost::CallbackService {
  public:
-  PluginHostService(boost::asio::any_io_executor loop, PluginAdmin& admin,
-                    const ControlHooks& hooks, CallGate& gate, StreamBounds bounds);
+  PluginHostService(std::shared_ptr<Loop> loop, PluginAdmin& admin, const ControlHooks& hooks,
+                    CallGate& gate, StreamBounds bounds);
 
   grpc::ServerUnaryReactor* ListPlugins(grpc::CallbackServerContext* context,
                                         const v1::ListPluginsRequest* request,
@@ -59,7 +60,7 @@ class PluginHostService final : public v1::PluginHost::CallbackService {
   template <class Response, class Held, class Work>
   grpc::ServerWriteReactor<Response>* stream(Work work);
 
-  boost::asio::any_io_executor loop_;
+  std::shared_ptr<Loop> loop_;
   PluginAdmin& admin_;
   const ControlHooks& hooks_;
   CallGate& gate_;

@@ -1,4 +1,5 @@
 // `pluginctl call` against a server with all kinds of methods, with and without reflection.
+#include <grpc/grpc.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 #include <gtest/gtest.h>
@@ -91,6 +92,8 @@ class ReflectionService final : public v1::ServerReflection::Service {
 class Call : public testing::Test {
  protected:
   Call() {
+    // Never undone: taking gRPC down after large messages waits up to ten seconds for its pollers.
+    [[maybe_unused]] static const bool initialised = (grpc_init(), true);
     std::string name = (std::filesystem::temp_directory_path() / "pluginctl-XXXXXX").string();
     if (mkdtemp(name.data()) == nullptr) std::abort();
     directory_ = name;

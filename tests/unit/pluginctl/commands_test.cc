@@ -3,6 +3,7 @@
 
 #include <boost/asio/local/stream_protocol.hpp>
 #include <future>
+#include <optional>
 
 #include "tests/unit/control/fake_daemon.h"
 #include "tests/unit/pluginctl/program.h"
@@ -206,6 +207,41 @@ TEST(Logs, FollowsUntilThePluginIsRemoved) {
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_TRUE(contains(outcome.err, "PLUGIN_NOT_FOUND"));
   EXPECT_TRUE(contains(outcome.err, "'kv' has been removed"));
+}
+
+TEST(Logs, ASuspendedReaderDoesNotHoldTheDaemon) {
+  const auto begin = std::chrono::steady_clock::now();
+  std::optional<FakeDaemon> daemon(std::in_place);
+  daemon->on_loop([&] {
+    daemon->admin().add("kv");
+    daemon->admin().print("kv", "before\n");
+  });
+  Program program({"logs", "-f", "kv"}, {{"PLUGIND_SOCKET", daemon->address()}});
+  EXPECT_TRUE(program.read_line().ends_with("before"));
+  program.suspend();
+  // Written until nothing more fits into the socket.
+  const std::string line = std::string(8'000, 'x') + "\n";
+  for (int i = 0; i < 50; ++i) {
+    daemon->on_loop([&] {
+      for (int j = 0; j < 20; ++j) daemon->admin().print("kv", line);
+    });
+  }
+  daemon->stop();
+  daemon.reset();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, control::kPatience);
+}
+
+TEST(Logs, ALargeLogDoesNotDelayTheEndOfTheDaemon) {
+  std::optional<FakeDaemon> daemon(std::in_place);
+  const std::string line = std::string(8'000, 'x') + "\n";
+  daemon->on_loop([&] {
+    daemon->admin().add("kv");
+    for (int i = 0; i < 125; ++i) daemon->admin().print("kv", line);
+  });
+  EXPECT_GT(ask(*daemon, {"logs", "kv", "-n", "1000"}).out.size(), 1'000'000u);
+  const auto begin = std::chrono::steady_clock::now();
+  daemon.reset();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
 }
 
 TEST(Events, AreToldUntilTheDaemonEnds) {

@@ -84,6 +84,8 @@ std::string Program::read_line() {
   return line;
 }
 
+void Program::suspend() { kill(pid_, SIGSTOP); }
+
 Outcome Program::wait() {
   close_stdin();
   Outcome outcome;

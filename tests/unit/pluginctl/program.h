@@ -31,6 +31,8 @@ class Program {
   void close_stdin();
   /// The next line of stdout without its end; "" at the end.
   std::string read_line();
+  /// Stops it like ^Z: it neither reads nor writes until it is killed.
+  void suspend();
   /// Closes stdin, reads the rest of stdout and waits.
   Outcome wait();
 
