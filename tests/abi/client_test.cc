@@ -363,6 +363,26 @@ TEST(Client, CallsThatCouldNotBeSentGoOnWhenTheServerReadsAgain) {
   for (const Outcome& outcome : outcomes) EXPECT_TRUE(outcome.message == kMoreThanFits);
 }
 
+// The leader was waiting for its answer, and for nothing else, when the others began to send.
+TEST(Client, FollowersSendWhileTheLeaderOnlyReceives) {
+  TestServer server;
+  Client client(server.address());
+  Outcome held;
+  std::thread leader([&] { held = client.call("Hold", "held"); });
+  server.wait_for_held(1);
+  server.become(Manner::kDeaf);
+  Outcome sent;
+  std::thread follower([&] { sent = client.call("Echo", kMoreThanFits); });
+  // Whichever of these two sends; this one leaves the sending to the other.
+  EXPECT_EQ(client.call("Echo", kMoreThanFits, with_timeout(100).get()).code, 4);
+  server.become(Manner::kServe);
+  follower.join();
+  server.release();
+  leader.join();
+  EXPECT_TRUE(sent.message == kMoreThanFits);
+  EXPECT_EQ(held.message, "held");
+}
+
 TEST(Client, CloseEndsCallsThatCannotBeSent) {
   TestServer server(Manner::kDeaf);
   Client client(server.address());
