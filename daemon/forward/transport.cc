@@ -97,28 +97,36 @@ void Transport::wait_readable() {
 }
 
 void Transport::on_readable() {
-  const FlushQueue::Turn turn(queue_);
+  {
+    const FlushQueue::Turn turn(queue_);
+    if (!read()) return;
+    touch();  // For window updates and acknowledgements.
+  }
+  // After the turn has sent: whoever waits for the answer need not wait for this system call.
+  if (!closed_) wait_readable();
+}
+
+bool Transport::read() {
   const std::span<std::uint8_t> buffer = read_buffer();
   for (int i = 0; i < kReadsPerTurn; ++i) {
     boost::system::error_code ec;
     const std::size_t size = socket_.read_some(asio::buffer(buffer.data(), buffer.size()), ec);
-    if (ec == asio::error::would_block || ec == asio::error::try_again) break;
+    if (ec == asio::error::would_block || ec == asio::error::try_again) return true;
     if (ec) {
       fail(ec == asio::error::eof ? "the peer closed the connection" : ec.message());
-      return;
+      return false;
     }
     const bool first = std::exchange(read_total_, read_total_ + size) == 0;
     if (!session_.feed(buffer.data(), size)) {
       const std::string why = std::string("protocol error: ") + session_.error();
       if (role_ == wire::Role::kServer && first) refuse_http1();
       fail(why);
-      return;
+      return false;
     }
-    if (closed_) return;
-    if (size < buffer.size()) break;
+    if (closed_) return false;
+    if (size < buffer.size()) return true;
   }
-  touch();  // For window updates and acknowledgements.
-  wait_readable();
+  return true;
 }
 
 void Transport::refuse_http1() {

@@ -51,6 +51,8 @@ class Transport : public std::enable_shared_from_this<Transport> {
  private:
   void wait_readable();
   void on_readable();
+  /// Reads what is there, up to a bound.  False: the connection is gone.
+  bool read();
   void wait_writable();
   void fail(std::string why);
   void refuse_http1();
