@@ -11,6 +11,11 @@ namespace {
 // While a connection is being opened, this often it is asked whether the client is being closed.
 constexpr Time kConnectLookUp = 100 * kMillisecond;
 
+// Milliseconds; zero or less for none.
+std::int64_t timeout_of(const Client::Request& request) {
+  return request.options != nullptr ? request.options->timeout_ms : 0;
+}
+
 Time earlier(Time a, Time b) { return a < b ? a : b; }
 
 }  // namespace
@@ -78,7 +83,7 @@ pd_error* Client::closed() const {
 
 pd_error* Client::timed_out(const Request& request) const {
   return make_error(kDeadlineExceeded, kReasonTimeout, "%s did not answer within %lld ms",
-                    request.method, static_cast<long long>(request.options->timeout_ms));
+                    request.method, static_cast<long long>(timeout_of(request)));
 }
 
 // -- connecting ------------------------------------------------------------------------------
@@ -208,7 +213,7 @@ pd_reply* Client::invoke(const Request& request, pd_error** error) {
 }
 
 pd_reply* Client::invoke_locked(const Request& request, pd_error** error) {
-  const std::int64_t timeout_ms = request.options != nullptr ? request.options->timeout_ms : 0;
+  const std::int64_t timeout_ms = timeout_of(request);
   const Time deadline = timeout_ms > 0 ? after(now(), timeout_ms) : kNever;
   wire::HeaderList headers;
   *error = fill_request_headers(request, headers);

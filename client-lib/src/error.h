@@ -31,11 +31,12 @@ enum Code : int {
   kUnauthenticated = 16,
 };
 
-inline constexpr char kReasonUnreachable[] = "DAEMON_UNREACHABLE";
-inline constexpr char kReasonGone[] = "DAEMON_GONE";
-inline constexpr char kReasonTimeout[] = "CALL_TIMEOUT";
-inline constexpr char kReasonClosed[] = "CLIENT_CLOSED";
-inline constexpr char kReasonForked[] = "CLIENT_FORKED";
+// Not inline: the symbols that GCC makes of inline variables cannot be made local.
+constexpr char kReasonUnreachable[] = "DAEMON_UNREACHABLE";
+constexpr char kReasonGone[] = "DAEMON_GONE";
+constexpr char kReasonTimeout[] = "CALL_TIMEOUT";
+constexpr char kReasonClosed[] = "CLIENT_CLOSED";
+constexpr char kReasonForked[] = "CLIENT_FORKED";
 
 /// Never null: where memory is short, an error in static storage that says so.
 [[gnu::format(printf, 3, 4)]] pd_error* make_error(int code, std::string_view reason,
