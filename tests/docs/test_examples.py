@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Runs every program that the documentation shows, against a private daemon with the real plugins.
+"""Runs every program that the bindings' pages show, against a private daemon with the real plugins.
 
 A block of Go with "package main", and every block of Python, JavaScript and PHP, is a program.  It
-runs as it stands in the page, must exit with 0 and print what a plugin answered.  (The programs in C
-are built and run by tests/abi; manifests in TOML are read by the unit tests.)
+runs as it stands in the page, must exit with 0 and print what a plugin answered.  (README.md and
+docs/ are run by run_examples.py.)
 
 $PLUGIND_BUILD is the build directory; $PLUGIND_LIBRARY and the like are as scripts/test.sh sets them.
 """
@@ -36,8 +36,7 @@ class Example(NamedTuple):
 
 
 def pages() -> List[str]:
-    found = glob.glob(os.path.join(ROOT, "*.md")) + glob.glob(os.path.join(ROOT, "docs", "*.md"))
-    return sorted(found + glob.glob(os.path.join(ROOT, "client-lib", "*", "README.md")))
+    return sorted(glob.glob(os.path.join(ROOT, "client-lib", "*", "README.md")))
 
 
 def examples(page: str) -> List[Example]:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Enforces the include table of DESIGN.md section 6.
+"""Enforces the include table of docs/architecture.md.
 
 usage: check_layering.py [ROOT]
 
@@ -193,7 +193,7 @@ def check_file(root: str, path: str) -> Iterator[Violation]:
         return
     own = layer_of(path)
     if own is None:
-        yield Violation(path, 1, "folder", "this folder is not in the table of DESIGN.md section 6")
+        yield Violation(path, 1, "folder", "this folder is not in the table of docs/architecture.md")
         return
     for number, line in logical_lines(text):
         include = INCLUDE.match(line)

@@ -1,0 +1,94 @@
+"""What the pages of documentation say about the tree is so."""
+
+import os
+import re
+import subprocess
+import sys
+import unittest
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+sys.path.insert(0, os.path.join(ROOT, "tests", "layering"))
+
+import check_layering  # noqa: E402
+
+# daemon/app may include all layers of the daemon, which the page says in words.
+ALL_LAYERS = ", ".join(sorted(check_layering.DAEMON.split() + ["daemon/error.h", "proto",
+                                                               "proto/wire"]))
+
+
+def read(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+        return file.read()
+
+
+def pages():
+    listing = subprocess.run(["git", "-C", ROOT, "ls-files", "--cached", "--others",
+                              "--exclude-standard", "*.md"],
+                             check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+    return sorted(page for page in listing if os.path.exists(os.path.join(ROOT, page)))
+
+
+def without_code(text):
+    return re.sub(r"`[^`\n]*`", "", re.sub(r"(?ms)^```.*?^```", "", text))
+
+
+def anchors(text):
+    """As GitHub makes them of headings."""
+    headings = re.findall(r"(?m)^#+ (.+)$", re.sub(r"(?ms)^```.*?^```", "", text))
+    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+            for heading in headings}
+
+
+class PagesTest(unittest.TestCase):
+    def test_every_link_leads_somewhere(self):
+        broken = []
+        for page in pages():
+            for target in re.findall(r"\]\(([^)\s]+)\)", without_code(read(page))):
+                if re.match(r"[a-z]+:", target):
+                    continue
+                path, _, anchor = target.partition("#")
+                file = os.path.normpath(os.path.join(os.path.dirname(page), path)) if path else page
+                if not os.path.exists(os.path.join(ROOT, file)):
+                    broken.append(f"{page}: {target}")
+                elif anchor and anchor not in anchors(read(file)):
+                    broken.append(f"{page}: {target} (no such heading)")
+        self.assertEqual(broken, [])
+
+    def test_every_page_of_docs_is_in_its_index(self):
+        index = read("docs/README.md")
+        absent = [page for page in pages()
+                  if page.startswith("docs/") and page != "docs/README.md"
+                  and f"({page[len('docs/'):]})" not in index]
+        self.assertEqual(absent, [])
+
+    def test_readme_installs_the_packages_that_the_scripts_install(self):
+        readme = re.search(r"apt-get install ((?:.*\\\n)*.*)\n", read("README.md"))[1]
+        scripts = re.search(r"(?s)# build\n(.*?)\n *# tests", read("scripts/lib/deps.sh"))[1]
+        self.assertEqual(readme.replace("\\", "").split(), scripts.split())
+
+    def test_every_reason_has_its_remedy(self):
+        reasons = re.findall(r'X\(\w+, +"([A-Z_]+)"', read("daemon/error.h"))
+        self.assertGreater(len(reasons), 10)
+        section = read("docs/operations.md").split("## Troubleshooting", 1)[1]
+        self.assertEqual([name for name in reasons if f"`{name}`" not in section], [])
+
+    def test_the_table_of_layers_is_the_one_that_is_enforced(self):
+        table = read("docs/architecture.md").split("<!-- table: layers -->\n", 1)[1].split("\n\n")[0]
+        rows = [[cell.strip().replace("`", "") for cell in line.strip("|").split("|")]
+                for line in table.split("\n")[2:]]
+        said = {row[0]: (row[2], row[3]) for row in rows}
+        said["daemon/app"] = (ALL_LAYERS, said["daemon/app"][1])
+        enforced = {
+            one.folder: tuple(", ".join(sorted(names)) or "–" for names in (one.layers, one.libraries))
+            for one in check_layering.LAYERS if one.folder != "daemon"}
+        self.assertEqual(said, enforced)
+
+    def test_every_option_is_described(self):
+        options = re.findall(r'add_(?:option|flag)\("(--[a-z-]+)"', read("daemon/app/options.cc"))
+        self.assertGreater(len(options), 4)
+        page = read("docs/operations.md")
+        self.assertEqual([option for option in options if f"`{option}" not in page], [])
+
+
+if __name__ == "__main__":
+    unittest.main()
