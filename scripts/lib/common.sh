@@ -38,11 +38,11 @@ usage() {
 
 # version_at_least HAVE WANTED
 version_at_least() {
-  [[ $(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1) == "$2" ]]
+  [[ $(printf '%s\n%s\n' "$2" "$1" | sort -V | sed -n 1p) == "$2" ]]
 }
 
 # The first number with dots in it, of "go version go1.26.8 linux/amd64" for example.
-first_version() { grep -oE '[0-9]+(\.[0-9]+)+' | head -n 1; }
+first_version() { grep -oE '[0-9]+(\.[0-9]+)+' | sed -n 1p; }
 
 # use_built_libplugind BUILD: lets cgo and pkg-config find the libplugind of a build directory as if
 # it were installed.  Programs linked so find it again by its absolute path.

@@ -29,7 +29,7 @@ have_go() { _have go "$GO_MINIMUM" env GOTOOLCHAIN=local go version; }
 have_rust() { _have cargo "$RUST_MINIMUM" cargo --version; }
 have_node() { _have node "$NODE_MINIMUM" node --version; }
 have_npm() { have_node && command -v npm >/dev/null; }
-have_php() { _have php "$PHP_MINIMUM" php --version && php -m 2>/dev/null | grep -qx FFI; }
+have_php() { _have php "$PHP_MINIMUM" php --version && php -r 'exit(extension_loaded("FFI") ? 0 : 1);'; }
 have_python() { _have python3 "$PYTHON_MINIMUM" python3 --version && python3 -c 'import venv, ensurepip' 2>/dev/null; }
 
 # What to say where one is missing: install_hint go|rust|node|php|python
