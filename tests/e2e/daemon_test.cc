@@ -88,9 +88,9 @@ void DaemonTest::usual_manifests() const {
   manifest("kv", {kTestPlugin}, "dialect = 'go-plugin'\nenv = { E2E_COOKIE = 'right' }\n");
 }
 
-void DaemonTest::start(std::vector<std::string> arguments, std::vector<std::string> prefix) {
-  daemon_ =
-      std::make_unique<testing::DaemonProcess>(directory_, std::move(arguments), std::move(prefix));
+void DaemonTest::start(std::vector<std::string> arguments, std::vector<std::string> command) {
+  daemon_ = std::make_unique<testing::DaemonProcess>(directory_, std::move(arguments),
+                                                     std::move(command));
   ASSERT_TRUE(daemon_->wait_started()) << daemon_->log();
   ASSERT_EQ(daemon_info().pid(), daemon_->pid()) << daemon_->log();
   cgroup_ = daemon_->cgroup();

@@ -74,7 +74,8 @@ class DaemonTest : public ::testing::Test {
   void usual_manifests() const;
 
   /// Starts the daemon and waits until it answers.
-  void start(std::vector<std::string> arguments = {}, std::vector<std::string> prefix = {});
+  void start(std::vector<std::string> arguments = {},
+             std::vector<std::string> command = {kPlugind});
   /// Stops it by SIGTERM and expects exit code 0 and nothing left.
   void stop();
   /// Expects that of what ended already nothing is left: no process, no socket, no file.
@@ -112,6 +113,9 @@ class HostProcess {
   std::string call(const std::string& payload);
   /// Closes its connections and ends.
   void leave();
+  /// Ends without a chance to close anything.
+  void die() { process_.signal(SIGKILL); }
+  pid_t pid() const { return process_.pid(); }
 
  private:
   testing::ChildProcess process_;

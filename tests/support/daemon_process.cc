@@ -51,12 +51,10 @@ namespace {
 
 std::vector<std::string> command_line(const DaemonDirectory& directory,
                                       std::vector<std::string> arguments,
-                                      std::vector<std::string> prefix) {
-  std::vector<std::string> command = std::move(prefix);
-  for (const std::string& part :
-       {std::string(PLUGIND), std::string("--manifests"), directory.manifests().string(),
-        std::string("--socket"), "unix:" + directory.socket().string(),
-        std::string("--lifeline")}) {
+                                      std::vector<std::string> command) {
+  const std::string manifests = directory.manifests(), socket = directory.socket();
+  for (const std::string& part : {std::string("--manifests"), manifests, std::string("--socket"),
+                                  "unix:" + socket, std::string("--lifeline")}) {
     command.push_back(part);
   }
   for (std::string& argument : arguments) command.push_back(std::move(argument));
@@ -66,9 +64,9 @@ std::vector<std::string> command_line(const DaemonDirectory& directory,
 }  // namespace
 
 DaemonProcess::DaemonProcess(const DaemonDirectory& directory, std::vector<std::string> arguments,
-                             std::vector<std::string> prefix)
+                             std::vector<std::string> command)
     : directory_(directory),
-      process_(command_line(directory, std::move(arguments), std::move(prefix)),
+      process_(command_line(directory, std::move(arguments), std::move(command)),
                directory.environment()) {}
 
 bool DaemonProcess::wait_started() {

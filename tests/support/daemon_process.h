@@ -40,9 +40,9 @@ class DaemonDirectory {
 
 class DaemonProcess {
  public:
-  /// Starts it; `prefix` stands before the command ("setpriv …").
-  explicit DaemonProcess(const DaemonDirectory& directory, std::vector<std::string> arguments = {},
-                         std::vector<std::string> prefix = {});
+  /// Starts it with more arguments; `command` is how ("setpriv … plugind").
+  DaemonProcess(const DaemonDirectory& directory, std::vector<std::string> arguments,
+                std::vector<std::string> command);
 
   /// Waits until it has read its manifests and accepts connections.  False when it has ended or the
   /// deadline passes.

@@ -30,6 +30,13 @@ int main(int argc, char** argv) {
   for (int line = 1; line <= 7; ++line) std::fprintf(stderr, "complaint %d\n", line);
 
   if (mode == "silent") stay();
+  if (mode == "daughter") {  // silent, too
+    if (::fork() == 0) {
+      ::setsid();
+      ::signal(SIGTERM, SIG_IGN);
+    }
+    stay();
+  }
   if (mode == "exit") return std::atoi(argument);
   if (mode == "signal") {
     ::raise(std::atoi(argument));
