@@ -51,7 +51,10 @@ class Instance : public std::enable_shared_from_this<Instance> {
   const std::string& id() const { return id_; }
   const Manifest& manifest() const { return *manifest_; }
   InstanceState state() const { return state_; }
-  bool ready() const { return state_ == InstanceState::kReady && started_.connection != nullptr; }
+  /// Takes calls.  Not in the moment between the end of its connection and the news of why.
+  bool ready() const {
+    return state_ == InstanceState::kReady && started_.connection && started_.connection->alive();
+  }
   /// Valid while ready().
   Connection& connection() { return *started_.connection; }
 

@@ -191,20 +191,23 @@ void Plugin::on_ended(Instance& instance, const std::optional<Error>& failure) {
   if (it != slots_.end() && it->second.instance == shared) {
     Slot& slot = it->second;
     slot.instance.reset();
-    if (failure) {
-      record_failure(slot, *failure);
-      answer_waiters(slot, std::unexpected(slot.crash_loop ? *slot.crash_loop : *failure));
-      if (key == 0) {
-        for (auto& done : std::exchange(start_waiters_, {})) done(std::unexpected(*failure));
-      }
-    } else if (held_) {
-      answer_waiters(
-          slot, std::unexpected(Error{Reason::kPluginStopped, held_cause_, {{"plugin", name()}}}));
-    }
     const bool was_ready = !failure || failure->reason == Reason::kPluginCrashed ||
                            failure->reason == Reason::kPluginProtocolError;
-    // A call that came while the old instance was ending gets the next one; a start that failed is
-    // not repeated before somebody asks, unless the plugin is to run from boot.
+    if (failure) record_failure(slot, *failure);
+    if (held_) {
+      answer_waiters(
+          slot, std::unexpected(Error{Reason::kPluginStopped, held_cause_, {{"plugin", name()}}}));
+    } else if (slot.crash_loop) {
+      answer_waiters(slot, std::unexpected(*slot.crash_loop));
+    } else if (!was_ready) {
+      answer_waiters(slot, std::unexpected(*failure));
+    }
+    if (failure && key == 0) {
+      for (auto& done : std::exchange(start_waiters_, {})) done(std::unexpected(*failure));
+    }
+    // A call that came while the old instance was ending never reached it and gets the next one; a
+    // start that failed is not repeated before somebody asks, unless the plugin is to run from
+    // boot.
     const bool wanted =
         !slot.waiters.empty() || (restarts_by_itself(*manifest_, failure.has_value()) &&
                                   (was_ready || manifest_->start_mode == StartMode::kBoot));

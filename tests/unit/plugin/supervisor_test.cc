@@ -207,6 +207,21 @@ TEST_F(SupervisorTest, ACallDuringTheBackoffWaitsForTheNextInstance) {
   EXPECT_TRUE(waiting->ok());
 }
 
+TEST_F(SupervisorTest, ACallBetweenTheEndOfAConnectionAndOfItsProcessGetsTheNextInstance) {
+  apply(manifest("text"));
+  const auto first = call("text");
+  ASSERT_TRUE(first->ok());
+  connector_.last().fail();
+  run_ready(loop_);
+  EXPECT_EQ(supervisor_->find("text")->ready_instance(0), nullptr);
+  const auto waiting = call("text");
+  EXPECT_FALSE(waiting->value);
+  processes_.last().die(SIGKILL);
+  run_ready(loop_);
+  ASSERT_TRUE(waiting->ok()) << waiting->value->error().message;
+  EXPECT_NE(&waiting->instance(), &first->instance());
+}
+
 TEST_F(SupervisorTest, TheCrashLoopIsBrokenAndARestartClearsIt) {
   apply(manifest("text"));
   for (int i = 0; i < 3; ++i) {
