@@ -78,7 +78,7 @@ std::expected<std::vector<Manifest>, Error> load_manifests(const std::filesystem
   const auto files = manifest_files(directory);
   if (!files) return std::unexpected(files.error());
   std::vector<Manifest> manifests;
-  std::map<std::pair<std::string, std::string>, std::filesystem::path> known;
+  std::map<std::string, std::filesystem::path> known;
   std::string mistakes;
   for (const std::filesystem::path& file : *files) {
     const auto text = read_text(file);
@@ -92,15 +92,13 @@ std::expected<std::vector<Manifest>, Error> load_manifests(const std::filesystem
       continue;
     }
     Manifest& manifest = parsed->manifest;
-    const auto [first, fresh] = known.try_emplace({manifest.name, manifest.version}, file);
+    const auto [first, fresh] = known.try_emplace(manifest.name, file);
     if (!fresh) {
-      const std::string version =
-          manifest.version.empty() ? "without a version" : "version \"" + manifest.version + "\"";
-      add_line(mistakes, describe({parsed->name_line, parsed->name_column,
-                                   "plugin \"" + manifest.name + "\" " + version + " is in " +
-                                       first->second.string() +
-                                       " already; rename one, or give it another version"},
-                                  file));
+      add_line(mistakes,
+               describe({parsed->name_line, parsed->name_column,
+                         "plugin \"" + manifest.name + "\" is in " + first->second.string() +
+                             " already; rename one, or remove the file"},
+                        file));
     }
     manifests.push_back(std::move(manifest));
   }

@@ -77,7 +77,7 @@ std::expected<Manifest, Error> parse_manifest(std::string_view text,
                                               const std::filesystem::path& file);
 
 /// Reads every `*.toml` file of `directory`, in order of name.  All or nothing: the Error lists the
-/// mistakes of all files, two files of one name and version included.  A directory that does not
+/// mistakes of all files, two files of one name included.  A directory that does not
 /// exist is an Error, an empty one is not.
 std::expected<std::vector<Manifest>, Error> load_manifests(const std::filesystem::path& directory);
 

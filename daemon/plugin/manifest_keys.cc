@@ -128,8 +128,8 @@ std::vector<ManifestKey> build() {
        .kind = TextKey{FIELD(Text, version), version_problem},
        .default_value = "\"\"",
        .example = "\"1.2.0\"",
-       .doc = "Any text without spaces. Two manifests may share a name if their versions differ; "
-              "hosts then say `NAME@VERSION`."},
+       .doc = "Any text without spaces. A host that calls `NAME@VERSION` is refused if another "
+              "version is registered. Of one name there is one version at a time."},
       {.name = "dialect",
        .kind = ChoiceKey{words_of(kDialects),
                          [](Manifest& m, std::string_view text) {

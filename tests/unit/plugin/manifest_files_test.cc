@@ -66,14 +66,13 @@ TEST_F(ManifestFilesTest, ReportsTheMistakesOfAllFiles) {
   write("a.toml", "name = \"a\"\n");
   write_plugin("b.toml", "kv", "1");
   write_plugin("c.toml", "kv", "2");
-  write_plugin("d.toml", "kv", "1");
   std::filesystem::create_directory(directory_ / "e.toml");
   const std::string at = directory_.string() + "/";
   EXPECT_EQ(mistakes(),
             at + "a.toml:1:1: `command` is missing; write for example command = " +
                 "[\"./kv-go-grpc\", \"--verbose\"]\n" +  //
-                at + "d.toml:1:1: plugin \"kv\" version \"1\" is in " + at +
-                "b.toml already; rename one, or give it another version\n" +  //
+                at + "c.toml:1:1: plugin \"kv\" is in " + at +
+                "b.toml already; rename one, or remove the file\n" +  //
                 at + "e.toml:1:1: it is not a regular file");
 }
 
