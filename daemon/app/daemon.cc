@@ -120,7 +120,6 @@ void Daemon::start_control() {
     log_error("control-failed", {{"detail", started.error().message}});
     return stop("the control service cannot start");
   }
-  notifier_.main_pid(platform::own_pid());
   notifier_.ready();
   log_debug("control-started", {{"socket", socket.string()}});
 }

@@ -25,7 +25,6 @@ class ServiceNotifier {
   void reloading();                    ///< RELOADING=1 with MONOTONIC_USEC.
   void stopping();                     ///< STOPPING=1
   void status(std::string_view line);  ///< STATUS=; line ends are replaced.
-  void main_pid(long pid);             ///< MAINPID=
   void watchdog();                     ///< WATCHDOG=1
   /// How often watchdog() has to be called: half of what the manager allows.  Empty if it does not
   /// ask.

@@ -94,7 +94,6 @@ void ServiceNotifier::status(std::string_view line) {
   send(message);
 }
 
-void ServiceNotifier::main_pid(long pid) { send("MAINPID=" + std::to_string(pid)); }
 void ServiceNotifier::watchdog() { send("WATCHDOG=1"); }
 
 }  // namespace plugind::platform

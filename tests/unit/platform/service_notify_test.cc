@@ -57,8 +57,6 @@ TEST_F(ServiceNotifyTest, SpeaksTheProtocol) {
   EXPECT_EQ(manager.receive(), "STOPPING=1");
   notifier.status("two\nlines");
   EXPECT_EQ(manager.receive(), "STATUS=two lines");
-  notifier.main_pid(17);
-  EXPECT_EQ(manager.receive(), "MAINPID=17");
   notifier.watchdog();
   EXPECT_EQ(manager.receive(), "WATCHDOG=1");
   timespec before{};
