@@ -66,6 +66,17 @@ class PagesTest(unittest.TestCase):
         scripts = re.search(r"(?s)# build\n(.*?)\n *# tests", read("scripts/lib/deps.sh"))[1]
         self.assertEqual(readme.replace("\\", "").split(), scripts.split())
 
+    def test_readme_says_which_go_and_rust_are_needed(self):
+        files = subprocess.run(["git", "-C", ROOT, "ls-files", "*go.mod", "*Cargo.toml"],
+                               check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+        found = {"Go": [], "Rust": []}
+        for file in files:
+            found["Go"] += re.findall(r"(?m)^go ([\d.]+)$", read(file))
+            found["Rust"] += re.findall(r'(?m)^rust-version *= *"([\d.]+)"', read(file))
+        for language, versions in found.items():
+            newest = max(versions, key=lambda version: [int(part) for part in version.split(".")])
+            self.assertIn(f"{language} {newest}", read("README.md"))
+
     def test_every_reason_has_its_remedy(self):
         reasons = re.findall(r'X\(\w+, +"([A-Z_]+)"', read("daemon/error.h"))
         self.assertGreater(len(reasons), 10)
