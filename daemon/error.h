@@ -58,6 +58,7 @@ enum class StatusCode : std::int32_t {
   X(StartModeManual,      "START_MODE_MANUAL",      Unavailable,        "The plugin is started by an operator only and is not running.") \
   X(Draining,             "DAEMON_DRAINING",        Unavailable,        "plugind is shutting down.")                                     \
   X(QueueFull,            "QUEUE_FULL",             ResourceExhausted,  "Too many calls are waiting for the plugin.")                    \
+  X(TooManyStreams,       "TOO_MANY_STREAMS",       ResourceExhausted,  "Too many streams of logs and events are open.")                 \
   X(HeadersTooLarge,      "HEADERS_TOO_LARGE",      ResourceExhausted,  "The call's metadata is over the bound.")                        \
   X(RequestTooLarge,      "REQUEST_TOO_LARGE",      ResourceExhausted,  "A request message is over calls.max_message.")                  \
   X(RequestInvalid,       "REQUEST_INVALID",        InvalidArgument,    "The call's header fields are not those of a gRPC call.")        \

@@ -39,12 +39,16 @@ std::string dialect_text(const v1::Manifest& manifest) {
   return text;
 }
 
+std::string limit_text(const v1::Manifest& manifest) {
+  return ", given up after " + std::to_string(manifest.restart_limit()) + " failures within " +
+         duration_text(manifest.restart_window());
+}
+
 std::string restart_text(const v1::Manifest& manifest) {
   return enum_text(v1::RestartPolicy_Name(manifest.restart_policy()), "RESTART_POLICY_") +
          ", after " + duration_text(manifest.restart_backoff()) + " up to " +
-         duration_text(manifest.restart_backoff_max()) + ", given up after " +
-         std::to_string(manifest.restart_limit()) + " failures within " +
-         duration_text(manifest.restart_window());
+         duration_text(manifest.restart_backoff_max()) +
+         (manifest.restart_limit() == 0 ? ", never given up" : limit_text(manifest));
 }
 
 std::string calls_text(const v1::Manifest& manifest) {

@@ -60,10 +60,20 @@ grpc::ServerUnaryReactor* PluginHostService::act(AdminAction action, const std::
 template <class Response, class Held, class Work>
 grpc::ServerWriteReactor<Response>* PluginHostService::stream(Work work) {
   auto held = std::make_shared<Held>();
-  auto call = std::make_shared<StreamCall<Response>>(
-      gate_, bounds_, [loop = loop_, held] { loop->post([held] { *held = {}; }); });
+  const auto on_done = [this, held] {
+    --streams_;
+    loop_->post([held] { *held = {}; });
+  };
+  auto call = std::make_shared<StreamCall<Response>>(gate_, bounds_, on_done);
   StreamCall<Response>* const reactor = call.get();
-  if (!gate_.enter(call)) {
+  const bool open = gate_.enter(call);
+  if (++streams_ > kMaxStreams) {
+    call->end(to_rpc_status(make_error(Reason::kTooManyStreams,
+                                       "there are already " + std::to_string(kMaxStreams) +
+                                           " streams of logs and events; end one of them first")));
+    return reactor;
+  }
+  if (!open) {
     call->end(draining_status());
     return reactor;
   }

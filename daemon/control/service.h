@@ -1,6 +1,7 @@
 // plugind.v1.PluginHost on the domain.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 
@@ -12,6 +13,9 @@
 #include "plugind/v1/plugin_host.grpc.pb.h"
 
 namespace plugind::control {
+
+/// Streams at one time; the front socket's one connection has room for other calls beside them.
+inline constexpr int kMaxStreams = 64;
 
 /// Its functions are called on gRPC's threads; they post to the loop and are answered from there.
 /// Everything it is given outlives it and its calls.
@@ -65,6 +69,7 @@ class PluginHostService final : public v1::PluginHost::CallbackService {
   const ControlHooks& hooks_;
   CallGate& gate_;
   StreamBounds bounds_;
+  std::atomic<int> streams_ = 0;  ///< Open ones.
 };
 
 /// What a call is told that comes or is open while the daemon ends.

@@ -3,6 +3,7 @@
 
 #include <atomic>
 
+#include "daemon/control/service.h"
 #include "tests/unit/control/fake_daemon.h"
 
 namespace plugind::control {
@@ -192,6 +193,41 @@ TEST(WatchEvents, OfOnePluginOnly) {
   v1::WatchEventsResponse response;
   ASSERT_TRUE(reader->Read(&response));
   EXPECT_EQ(response.event().plugin(), "kv");
+}
+
+TEST(WatchEvents, AreBoundedInNumberAndLeaveRoomForOtherCalls) {
+  FakeDaemon daemon;
+  const auto stub = daemon.stub();
+  std::vector<std::unique_ptr<Context>> contexts;
+  std::vector<std::unique_ptr<grpc::ClientReader<v1::WatchEventsResponse>>> readers;
+  const auto watch = [&] {
+    contexts.push_back(std::make_unique<Context>());
+    readers.push_back(stub->WatchEvents(contexts.back().get(), v1::WatchEventsRequest()));
+  };
+  for (int i = 0; i < kMaxStreams; ++i) {
+    watch();
+    readers.back()->WaitForInitialMetadata();
+  }
+  watch();
+  v1::WatchEventsResponse response;
+  EXPECT_FALSE(readers.back()->Read(&response));
+  EXPECT_EQ(readers.back()->Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  Context context;
+  v1::ListPluginsResponse list;
+  EXPECT_TRUE(stub->ListPlugins(&context, {}, &list).ok());
+
+  // Those that have ended do not count.
+  contexts[0]->TryCancel();
+  EXPECT_FALSE(readers[0]->Finish().ok());
+  for (grpc::Status status(grpc::StatusCode::RESOURCE_EXHAUSTED, "");
+       status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED;) {
+    watch();
+    readers.back()->WaitForInitialMetadata();
+    daemon.on_loop([&] { daemon.admin().publish(plugin::Event::Kind::kState, "kv"); });
+    if (readers.back()->Read(&response)) break;
+    status = readers.back()->Finish();
+    ASSERT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  }
 }
 
 TEST(WatchEvents, AWatcherThatHangsUpIsForgotten) {

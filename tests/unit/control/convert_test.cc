@@ -1,0 +1,192 @@
+#include "daemon/control/convert.h"
+
+#include <google/protobuf/text_format.h>
+#include <gtest/gtest.h>
+
+namespace plugind::control {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::chrono::system_clock::time_point kTime{1'700'000'000s + 1'500'000ns};
+
+std::string text_of(const google::protobuf::Message& message) {
+  std::string text;
+  google::protobuf::TextFormat::PrintToString(message, &text);
+  return text;
+}
+
+/// A field that to_proto forgets keeps its default, so every value here is another.
+plugin::Manifest full_manifest() {
+  plugin::Manifest manifest;
+  manifest.file = "/etc/kv.toml";
+  manifest.name = "kv";
+  manifest.version = "1.2";
+  manifest.dialect = plugin::DialectKind::kGoPlugin;
+  manifest.command = {"/bin/kv", "-x"};
+  manifest.env = {{"B", "secret"}, {"A", "secret"}};
+  manifest.services = {"proto.KV"};
+  manifest.scope = plugin::Scope::kHost;
+  manifest.start_mode = plugin::StartMode::kManual;
+  manifest.start_timeout = 1s;
+  manifest.stop_grace = 2s;
+  manifest.host_linger = 3s;
+  manifest.restart_policy = plugin::RestartPolicy::kAlways;
+  manifest.restart_backoff = 4ms;
+  manifest.restart_backoff_max = 5s;
+  manifest.restart_limit = 6;
+  manifest.restart_window = 7s;
+  manifest.calls_timeout = 8s;
+  manifest.calls_max_message = 9;
+  manifest.calls_queue = 10;
+  manifest.go_plugin.cookie_key = "KEY";
+  manifest.go_plugin.cookie_value = "secret";
+  manifest.go_plugin.protocol_versions = {11, 12};
+  return manifest;
+}
+
+TEST(Convert, TellsAllOfAManifestButSecrets) {
+  EXPECT_EQ(text_of(to_proto(full_manifest())), R"(file: "/etc/kv.toml"
+name: "kv"
+version: "1.2"
+dialect: DIALECT_GO_PLUGIN
+command: "/bin/kv"
+command: "-x"
+env_names: "A"
+env_names: "B"
+services: "proto.KV"
+scope: SCOPE_HOST
+start_mode: START_MODE_MANUAL
+start_timeout {
+  seconds: 1
+}
+stop_grace {
+  seconds: 2
+}
+host_linger {
+  seconds: 3
+}
+restart_policy: RESTART_POLICY_ALWAYS
+restart_backoff {
+  nanos: 4000000
+}
+restart_backoff_max {
+  seconds: 5
+}
+restart_limit: 6
+restart_window {
+  seconds: 7
+}
+calls_timeout {
+  seconds: 8
+}
+calls_max_message: 9
+calls_queue: 10
+go_plugin {
+  cookie_key: "KEY"
+  protocol_versions: 11
+  protocol_versions: 12
+}
+)");
+}
+
+TEST(Convert, LeavesOutWhatAManifestDoesNotHave) {
+  const v1::Manifest manifest = to_proto(plugin::Manifest{});
+  EXPECT_FALSE(manifest.has_calls_timeout());
+  EXPECT_FALSE(manifest.has_go_plugin());
+}
+
+TEST(Convert, TellsAllOfAPluginAndItsInstances) {
+  plugin::InstanceStatus instance;
+  instance.id = "kv#3";
+  instance.state = plugin::InstanceState::kStopping;
+  instance.cause = "asked \xFF";
+  instance.since = kTime;
+  instance.pid = 1;
+  instance.tree = {1, 2};
+  instance.host_pid = 3;
+  instance.calls = 4;
+  instance.calls_in_flight = 5;
+  instance.protocol_version = 6;
+  plugin::PluginStatus status;
+  status.state = plugin::InstanceState::kBackoff;
+  status.cause = "it failed";
+  status.since = kTime;
+  status.socket = "unix:/x";
+  status.instances = {instance};
+  status.starts = 7;
+  status.failures = 8;
+  status.last_failure = "badly";
+  status.calls = 9;
+  v1::Plugin plugin = to_proto(status);
+  plugin.clear_manifest();
+  EXPECT_EQ(text_of(plugin), R"(state: INSTANCE_STATE_BACKOFF
+cause: "it failed"
+since {
+  seconds: 1700000000
+  nanos: 1500000
+}
+socket: "unix:/x"
+instances {
+  id: "kv#3"
+  state: INSTANCE_STATE_STOPPING
+  cause: "asked \357\277\275"
+  since {
+    seconds: 1700000000
+    nanos: 1500000
+  }
+  pid: 1
+  tree_pids: 1
+  tree_pids: 2
+  host_pid: 3
+  calls: 4
+  calls_in_flight: 5
+  protocol_version: 6
+}
+starts: 7
+failures: 8
+last_failure: "badly"
+calls: 9
+)");
+}
+
+TEST(Convert, TellsAllOfALogLine) {
+  plugin::LogLine line;
+  line.sequence = 1;
+  line.time = kTime;
+  line.instance = "kv#1";
+  line.stream = plugin::OutputStream::kStderr;
+  line.text = "words";
+  line.truncated = true;
+  EXPECT_EQ(text_of(to_proto(line)), R"(sequence: 1
+time {
+  seconds: 1700000000
+  nanos: 1500000
+}
+instance: "kv#1"
+stream: OUTPUT_STREAM_STDERR
+text: "words"
+truncated: true
+)");
+}
+
+TEST(Convert, EventsHaveAStateOnlyWhenTheyAreAboutOne) {
+  plugin::Event event;
+  event.sequence = 1;
+  event.kind = plugin::Event::Kind::kState;
+  event.state = plugin::InstanceState::kFailed;
+  EXPECT_EQ(to_proto(event).state(), v1::INSTANCE_STATE_FAILED);
+  event.kind = plugin::Event::Kind::kChanged;
+  EXPECT_EQ(to_proto(event).state(), v1::INSTANCE_STATE_UNSPECIFIED);
+  EXPECT_EQ(to_proto(event).kind(), v1::EVENT_KIND_CHANGED);
+}
+
+TEST(Convert, TimesBeforeTheEpochHavePositiveNanos) {
+  plugin::LogLine line;
+  line.time = std::chrono::system_clock::time_point(-1ns);
+  EXPECT_EQ(to_proto(line).time().seconds(), -1);
+  EXPECT_EQ(to_proto(line).time().nanos(), 999'999'999);
+}
+
+}  // namespace
+}  // namespace plugind::control
