@@ -61,6 +61,7 @@ std::string calls_text(const v1::Manifest& manifest) {
 void add_manifest(std::string& text, const v1::Manifest& manifest) {
   add(text, "manifest", printable(manifest.file()));
   add(text, "command", printable(joined(manifest.command(), " ")));
+  add(text, "directory", printable(manifest.working_directory()));
   add(text, "environment", printable(joined(manifest.env_names(), ", ")));
   add(text, "services", printable(joined(manifest.services(), ", ")));
   add(text, "dialect", printable(dialect_text(manifest)));

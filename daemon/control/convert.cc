@@ -109,93 +109,103 @@ v1::InstanceState to_proto(plugin::InstanceState state) {
   return v1::INSTANCE_STATE_UNSPECIFIED;
 }
 
+// What follows takes the structures apart by name, so that a member more does not compile here.
+
 v1::Manifest to_proto(const plugin::Manifest& manifest) {
+  const auto& [file, name, version, dialect, command, working_directory, env, services, scope,
+               start_mode, start_timeout, stop_grace, host_linger, restart_policy, restart_backoff,
+               restart_backoff_max, restart_limit, restart_window, calls_timeout, calls_max_message,
+               calls_queue, go_plugin] = manifest;
   v1::Manifest result;
-  result.set_file(to_utf8(manifest.file.string()));
-  result.set_name(to_utf8(manifest.name));
-  result.set_version(to_utf8(manifest.version));
-  result.set_dialect(to_proto(manifest.dialect));
-  add_all(manifest.command, *result.mutable_command());
-  for (const auto& [name, value] : manifest.env) result.add_env_names(to_utf8(name));
-  add_all(manifest.services, *result.mutable_services());
-  result.set_scope(to_proto(manifest.scope));
-  result.set_start_mode(to_proto(manifest.start_mode));
-  set(*result.mutable_start_timeout(), manifest.start_timeout);
-  set(*result.mutable_stop_grace(), manifest.stop_grace);
-  set(*result.mutable_host_linger(), manifest.host_linger);
-  result.set_restart_policy(to_proto(manifest.restart_policy));
-  set(*result.mutable_restart_backoff(), manifest.restart_backoff);
-  set(*result.mutable_restart_backoff_max(), manifest.restart_backoff_max);
-  result.set_restart_limit(manifest.restart_limit);
-  set(*result.mutable_restart_window(), manifest.restart_window);
-  if (manifest.calls_timeout.count() > 0) {
-    set(*result.mutable_calls_timeout(), manifest.calls_timeout);
-  }
-  result.set_calls_max_message(manifest.calls_max_message);
-  result.set_calls_queue(manifest.calls_queue);
-  if (manifest.dialect == plugin::DialectKind::kGoPlugin) {
+  result.set_file(to_utf8(file.string()));
+  result.set_name(to_utf8(name));
+  result.set_version(to_utf8(version));
+  result.set_dialect(to_proto(dialect));
+  add_all(command, *result.mutable_command());
+  result.set_working_directory(to_utf8(working_directory));
+  for (const auto& variable : env) result.add_env_names(to_utf8(variable.first));
+  add_all(services, *result.mutable_services());
+  result.set_scope(to_proto(scope));
+  result.set_start_mode(to_proto(start_mode));
+  set(*result.mutable_start_timeout(), start_timeout);
+  set(*result.mutable_stop_grace(), stop_grace);
+  set(*result.mutable_host_linger(), host_linger);
+  result.set_restart_policy(to_proto(restart_policy));
+  set(*result.mutable_restart_backoff(), restart_backoff);
+  set(*result.mutable_restart_backoff_max(), restart_backoff_max);
+  result.set_restart_limit(restart_limit);
+  set(*result.mutable_restart_window(), restart_window);
+  if (calls_timeout.count() > 0) set(*result.mutable_calls_timeout(), calls_timeout);
+  result.set_calls_max_message(calls_max_message);
+  result.set_calls_queue(calls_queue);
+  if (dialect == plugin::DialectKind::kGoPlugin) {
+    const auto& [cookie_key, cookie_value, protocol_versions] = go_plugin;
     v1::GoPluginOptions& options = *result.mutable_go_plugin();
-    options.set_cookie_key(to_utf8(manifest.go_plugin.cookie_key));
-    for (const std::uint32_t version : manifest.go_plugin.protocol_versions) {
-      options.add_protocol_versions(version);
-    }
+    options.set_cookie_key(to_utf8(cookie_key));
+    for (const std::uint32_t one : protocol_versions) options.add_protocol_versions(one);
   }
   return result;
 }
 
 v1::Instance to_proto(const plugin::InstanceStatus& instance) {
+  const auto& [id, state, cause, since, pid, tree, host_pid, calls, calls_in_flight,
+               protocol_version] = instance;
   v1::Instance result;
-  result.set_id(to_utf8(instance.id));
-  result.set_state(to_proto(instance.state));
-  result.set_cause(to_utf8(instance.cause));
-  set(*result.mutable_since(), instance.since);
-  result.set_pid(instance.pid);
-  for (const std::int64_t pid : instance.tree) result.add_tree_pids(pid);
-  result.set_host_pid(instance.host_pid);
-  result.set_calls(instance.calls);
-  result.set_calls_in_flight(instance.calls_in_flight);
-  result.set_protocol_version(instance.protocol_version);
+  result.set_id(to_utf8(id));
+  result.set_state(to_proto(state));
+  result.set_cause(to_utf8(cause));
+  set(*result.mutable_since(), since);
+  result.set_pid(pid);
+  for (const std::int64_t one : tree) result.add_tree_pids(one);
+  result.set_host_pid(host_pid);
+  result.set_calls(calls);
+  result.set_calls_in_flight(calls_in_flight);
+  result.set_protocol_version(protocol_version);
   return result;
 }
 
 v1::Plugin to_proto(const plugin::PluginStatus& status) {
+  const auto& [manifest, state, cause, since, socket, instances, starts, failures, last_failure,
+               calls] = status;
   v1::Plugin result;
-  *result.mutable_manifest() = to_proto(status.manifest);
-  result.set_state(to_proto(status.state));
-  result.set_cause(to_utf8(status.cause));
-  set(*result.mutable_since(), status.since);
-  result.set_socket(to_utf8(status.socket));
-  for (const plugin::InstanceStatus& instance : status.instances) {
+  *result.mutable_manifest() = to_proto(manifest);
+  result.set_state(to_proto(state));
+  result.set_cause(to_utf8(cause));
+  set(*result.mutable_since(), since);
+  result.set_socket(to_utf8(socket));
+  for (const plugin::InstanceStatus& instance : instances) {
     *result.add_instances() = to_proto(instance);
   }
-  result.set_starts(status.starts);
-  result.set_failures(status.failures);
-  result.set_last_failure(to_utf8(status.last_failure));
-  result.set_calls(status.calls);
+  result.set_starts(starts);
+  result.set_failures(failures);
+  result.set_last_failure(to_utf8(last_failure));
+  result.set_calls(calls);
   return result;
 }
 
 v1::LogLine to_proto(const plugin::LogLine& line) {
+  const auto& [sequence, time, instance, stream, text, truncated] = line;
   v1::LogLine result;
-  result.set_sequence(line.sequence);
-  set(*result.mutable_time(), line.time);
-  result.set_instance(to_utf8(line.instance));
-  result.set_stream(line.stream == plugin::OutputStream::kStdout ? v1::OUTPUT_STREAM_STDOUT
-                                                                 : v1::OUTPUT_STREAM_STDERR);
-  result.set_text(to_utf8(line.text));
-  result.set_truncated(line.truncated);
+  result.set_sequence(sequence);
+  set(*result.mutable_time(), time);
+  result.set_instance(to_utf8(instance));
+  result.set_stream(stream == plugin::OutputStream::kStdout ? v1::OUTPUT_STREAM_STDOUT
+                                                            : v1::OUTPUT_STREAM_STDERR);
+  result.set_text(to_utf8(text));
+  result.set_truncated(truncated);
   return result;
 }
 
 v1::Event to_proto(const plugin::Event& event) {
+  const auto& [sequence, time, kind, plugin_name, instance, state, cause] = event;
   v1::Event result;
-  result.set_sequence(event.sequence);
-  set(*result.mutable_time(), event.time);
-  result.set_kind(to_proto(event.kind));
-  result.set_plugin(to_utf8(event.plugin));
-  result.set_instance(to_utf8(event.instance));
-  if (event.kind == plugin::Event::Kind::kState) result.set_state(to_proto(event.state));
-  result.set_cause(to_utf8(event.cause));
+  result.set_sequence(sequence);
+  set(*result.mutable_time(), time);
+  result.set_kind(to_proto(kind));
+  result.set_plugin(to_utf8(plugin_name));
+  result.set_instance(to_utf8(instance));
+  if (kind == plugin::Event::Kind::kState) result.set_state(to_proto(state));
+  result.set_cause(to_utf8(cause));
   return result;
 }
 

@@ -24,6 +24,7 @@ plugin::Manifest full_manifest() {
   manifest.version = "1.2";
   manifest.dialect = plugin::DialectKind::kGoPlugin;
   manifest.command = {"/bin/kv", "-x"};
+  manifest.working_directory = "/var/kv";
   manifest.env = {{"B", "secret"}, {"A", "secret"}};
   manifest.services = {"proto.KV"};
   manifest.scope = plugin::Scope::kHost;
@@ -87,6 +88,7 @@ go_plugin {
   protocol_versions: 11
   protocol_versions: 12
 }
+working_directory: "/var/kv"
 )");
 }
 

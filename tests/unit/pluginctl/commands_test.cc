@@ -2,8 +2,11 @@
 #include <gtest/gtest.h>
 
 #include <boost/asio/local/stream_protocol.hpp>
+#include <fstream>
 #include <future>
+#include <iterator>
 #include <optional>
+#include <sstream>
 
 #include "tests/unit/control/fake_daemon.h"
 #include "tests/unit/pluginctl/program.h"
@@ -347,6 +350,35 @@ TEST(Usage, HelpTellsTheExitCodes) {
   const Outcome outcome = run({"--help"});
   EXPECT_EQ(outcome.exit_code, 0);
   EXPECT_TRUE(contains(outcome.out, "3  no daemon answers at the address"));
+}
+
+TEST(Docs, NameEveryCommandOptionAndExitCode) {
+  std::ifstream file(SOURCE_ROOT "/docs/pluginctl.md");
+  const std::string page((std::istreambuf_iterator<char>(file)), {});
+  ASSERT_NE(page, "");
+  const std::string help = run({"--help"}).out;
+  std::istringstream lines(help);
+  std::string section;
+  int commands = 0;
+  int codes = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.ends_with(':')) section = line;
+    if (!line.starts_with("  ")) continue;
+    const std::string word = line.substr(2, line.find(' ', 2) - 2);
+    if (section == "Subcommands:" && !word.empty()) {
+      ++commands;
+      EXPECT_TRUE(page.find("\n| `" + word + "`") != page.npos ||
+                  page.find("\n| `" + word + " ") != page.npos)
+          << word;
+    } else if (section == "Exit codes:") {
+      ++codes;
+      EXPECT_TRUE(contains(page, "\n| " + word + " | " + line.substr(5) + " |\n"));
+    } else if (section == "Options:" && word.starts_with("--") && word != "--version") {
+      EXPECT_TRUE(contains(page, "\n| `" + word));
+    }
+  }
+  EXPECT_EQ(commands, 10);
+  EXPECT_EQ(codes, 5);
 }
 
 // The real reflection service of grpc++, over the control API itself.
