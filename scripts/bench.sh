@@ -28,8 +28,8 @@ done
 
 build=${PLUGIND_BUILD:-$PLUGIND_ROOT/build}
 install_dependencies
-"$PLUGIND_ROOT/scripts/build.sh" "$build"
-ninja -C "$build" tests/bench/bench_{raw_socket,grpcpp,libplugind} >&2
+"$PLUGIND_ROOT/scripts/build.sh" "$build" daemon/plugind plugins/echo-cpp/echo-cpp \
+  tests/bench/bench_{raw_socket,grpcpp,libplugind}
 step 'staging the plugins'
 "$PLUGIND_ROOT/scripts/build-plugins.sh" "$build/plugins-staged" >&2
 if have_go; then
