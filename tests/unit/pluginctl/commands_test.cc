@@ -16,9 +16,9 @@ namespace {
 
 using control::FakeDaemon;
 using control::TemporaryDirectory;
-using testing::AssertionFailure;
-using testing::AssertionResult;
-using testing::AssertionSuccess;
+using ::testing::AssertionFailure;
+using ::testing::AssertionResult;
+using ::testing::AssertionSuccess;
 
 Outcome ask(const FakeDaemon& daemon, std::vector<std::string> arguments) {
   return run(std::move(arguments), {{"PLUGIND_SOCKET", daemon.address()}});
@@ -341,7 +341,7 @@ TEST(Usage, IsExitCode2) {
                                              {"list", "--socket", "tcp:example.com:80"},
                                              {"logs", "kv", "-n", "many"}}) {
     const Outcome outcome = run(arguments);
-    EXPECT_EQ(outcome.exit_code, 2) << testing::PrintToString(arguments) << outcome.err;
+    EXPECT_EQ(outcome.exit_code, 2) << ::testing::PrintToString(arguments) << outcome.err;
     EXPECT_NE(outcome.err, "");
   }
 }

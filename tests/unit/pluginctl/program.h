@@ -1,46 +1,40 @@
 // Runs the built pluginctl as a user does.
 #pragma once
 
-#include <cstdio>
-#include <filesystem>
-#include <map>
 #include <string>
 #include <vector>
+
+#include "tests/support/child_process.h"
 
 namespace plugind::pluginctl {
 
 /// How a run ended and what it printed.
 struct Outcome {
-  int exit_code = -1;  ///< -1: ended by a signal
+  int exit_code = -1;  ///< -1: it did not end by itself
   std::string out;
   std::string err;
 };
 
-/// One running pluginctl.  Killed by the destructor if it still runs.
 class Program {
  public:
-  using Environment = std::map<std::string, std::string>;
+  using Environment = testing::ChildProcess::Environment;
 
-  /// The environment is `environment` alone, plus TZ=UTC.
+  /// It finds a daemon only where `environment` or `arguments` say.
   Program(std::vector<std::string> arguments, Environment environment);
-  ~Program();
-  Program(const Program&) = delete;
-  Program& operator=(const Program&) = delete;
 
-  void write(const std::string& text);
-  void close_stdin();
-  /// The next line of stdout without its end; "" at the end.
+  void write(const std::string& text) { process_.write(text); }
+  /// The next line of stdout without its end; "" when it has ended without one.
   std::string read_line();
   /// Stops it like ^Z: it neither reads nor writes until it is killed.
-  void suspend();
-  /// Closes stdin, reads the rest of stdout and waits.
+  void suspend() { process_.signal(SIGSTOP); }
+  /// Waits for its end.  `out` is what read_line has not given.
   Outcome wait();
+  /// The same after the end of its input.
+  Outcome finish();
 
  private:
-  int pid_ = -1;
-  std::FILE* in_ = nullptr;
-  std::FILE* out_ = nullptr;
-  std::FILE* err_ = nullptr;  ///< A temporary file.
+  testing::ChildProcess process_;
+  std::size_t seen_ = 0;
 };
 
 /// Runs to the end.
