@@ -233,8 +233,9 @@ asio::awaitable<void> Instance::stop_sequence() {
   set_state(InstanceState::kStopping, stop_cause_);
   Process& process = *started_.process;
   if (!process.exit_status()) {
+    // A process that has ended gives no answer, but a child of it may hold the connection open.
     co_await (dialect_.request_shutdown(started_, environment_.clock, kShutdownRequestBound) ||
-              wait_hurried());
+              process.wait() || wait_hurried());
     process.terminate_tree();
     co_await (process.wait_tree_gone() || environment_.clock.sleep(manifest_->stop_grace) ||
               wait_hurried());
