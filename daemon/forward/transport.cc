@@ -145,7 +145,9 @@ void Transport::flush() {
       return;
     }
     if (session_.output().empty()) {
-      if (session_.is_finished()) fail("");
+      if (session_.is_finished()) {
+        fail(*session_.error() == '\0' ? "" : std::string("protocol error: ") + session_.error());
+      }
       return;
     }
     wire::Slice slices[kSlices];

@@ -189,6 +189,9 @@ struct Session::Callbacks {
 
   static int on_frame_send(nghttp2_session*, const nghttp2_frame* frame, void* user_data) {
     Session& s = self(user_data);
+    if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR) {
+      s.error_ = nghttp2_http2_strerror(frame->goaway.error_code);
+    }
     if (s.role_ == Role::kClient) {
       if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
         s.handler_.on_request_headers_sent(frame->hd.stream_id, user_of(s, frame->hd.stream_id));

@@ -104,6 +104,7 @@ class Session {
   bool pull();
   /// What waits to be written to the socket.
   Output& output() { return output_; }
+  /// Why this side ended the connection; "" if it did not.
   const char* error() const { return error_; }
 
   /// Neither side has or can get anything more to do.

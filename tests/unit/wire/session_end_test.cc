@@ -194,6 +194,19 @@ TEST(SessionEnd, BrokenFramesEndTheSessionAndNothingElse) {
   EXPECT_GT(noticed, 1'000);
 }
 
+TEST(SessionEnd, ASessionThatEndsBecauseOfThePeerSaysWhy) {
+  Pair pair;
+  pair.exchange();
+  // SETTINGS of 5 bytes.
+  ASSERT_TRUE(give(pair.server.session, std::string_view("\0\0\5\4\0\0\0\0\0abcde", 14)));
+  take_output(pair.server.session);
+  EXPECT_TRUE(pair.server.session.is_finished());
+  EXPECT_STREQ(pair.server.session.error(), "FRAME_SIZE_ERROR");
+  pair.client.session.terminate(kNoError);
+  pair.exchange();
+  EXPECT_STREQ(pair.client.session.error(), "");
+}
+
 TEST(SessionEnd, ASessionThatHasGivenUpSaysSoEachTime) {
   End server(Role::kServer);
   for (int i = 0; i < 3; ++i) {
