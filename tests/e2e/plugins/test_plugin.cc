@@ -114,6 +114,13 @@ class EchoService final : public echo::v1::Echo::Service {
       std::fflush(stdout);
       return answer("");
     }
+    if (command == "flood") {  // so many MiB without an end of line
+      const std::string block(1 << 20, 'x');
+      for (int i = std::stoi(argument); i > 0; --i) {
+        if (::write(STDOUT_FILENO, block.data(), block.size()) < 0) return grpc::Status::CANCELLED;
+      }
+      return answer("");
+    }
     if (command == "exit") {
       say("last words");
       ::_exit(std::stoi(argument));
