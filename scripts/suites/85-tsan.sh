@@ -1,7 +1,0 @@
-suite_about='unit and e2e tests under the thread sanitizer'
-suite_after='plugins'
-suite_timeout=2400
-
-suite_run() {
-  sanitized_suite thread "$PLUGIND_BUILD-tsan"
-}
