@@ -16,9 +16,10 @@ using std::chrono::milliseconds;
 
 namespace {
 
-// A process that dies closes its connection first and is seen to be dead a moment later.  So long a
-// closed connection waits for that explanation before the plugin is said to have closed it alive.
-constexpr milliseconds kDeathGrace{50};
+// A process that dies closes its connection first and is seen to be dead a moment later, which on a
+// machine that is busy has been more than 50 ms.  So long a closed connection waits for that
+// explanation before the plugin is said to have closed it alive.
+constexpr milliseconds kDeathGrace{500};
 constexpr milliseconds kReconnectBound{1'000};
 constexpr milliseconds kShutdownRequestBound{2'000};
 // How much of the plugin's stderr goes into a caller's status.

@@ -331,7 +331,7 @@ TEST_F(SupervisorTest, AClosedConnectionOfALivingProcessIsMadeAgain) {
   connector_.last().fail();
   run_ready(loop_);
   EXPECT_FALSE(told) << "the process may be about to be seen dying";
-  clock_.advance(milliseconds(50));
+  clock_.advance(milliseconds(500));
   ASSERT_TRUE(told);
   EXPECT_EQ(told->reason, Reason::kPluginProtocolError);
   EXPECT_EQ(connector_.connections.size(), 2u);
@@ -347,7 +347,7 @@ TEST_F(SupervisorTest, AProcessThatTakesNoConnectionAnyMoreIsReplaced) {
                     : testing::FakeConnector::Verdict::kAccept;
   };
   connector_.last().fail();
-  clock_.advance(milliseconds(50));
+  clock_.advance(milliseconds(500));
   EXPECT_EQ(dialect_.starts, 2);
   EXPECT_EQ(processes_.living(), 1u);
   EXPECT_TRUE(call("text")->ok());
