@@ -26,8 +26,12 @@ _host_packages_missing() {
     # Debian's npm fits Debian's Node.js only.
     _package_missing nodejs || echo npm
   fi
-  if ! have_php; then
-    command -v php >/dev/null || echo php-cli
+  # PHPUnit uses the extensions; a PHP from elsewhere brings its own.
+  if ! command -v php >/dev/null; then
+    echo php-cli php-mbstring php-xml
+  elif ! _package_missing php-cli; then
+    php -r 'exit(extension_loaded("mbstring") ? 0 : 1);' || echo php-mbstring
+    php -r 'exit(extension_loaded("dom") ? 0 : 1);' || echo php-xml
   fi
 }
 
@@ -37,7 +41,7 @@ install_dependencies() {
   if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     command -v meson >/dev/null && command -v ninja >/dev/null && return 0
     die "this is no Debian, so install by hand what these packages of Debian 12 hold:
-  ${DEBIAN_PACKAGES[*]} php-cli nodejs npm"
+  ${DEBIAN_PACKAGES[*]} php-cli php-mbstring php-xml nodejs npm"
   fi
   local missing=() package
   for package in "${DEBIAN_PACKAGES[@]}"; do

@@ -25,7 +25,9 @@ final class Rows
             [$ok, $result] = [false, $failure->getMessage()];
         }
         $milliseconds = sprintf('%.1f', (hrtime(true) - $start) / 1e6);
-        $short = mb_substr(preg_replace('/\s+/', ' ', trim($result)), 0, 80);
+        // Not mb_substr(): a PHP of Debian's php-cli alone has no mbstring.
+        preg_match('/^.{0,80}/u', preg_replace('/\s+/', ' ', trim($result)), $match);
+        $short = $match[0] ?? '(not UTF-8)';
         $verdict = $ok ? 'ok' : 'FAIL';
         $columns = [$this->host, $this->route, $plugin, $name, $verdict, $short, $milliseconds];
         echo implode("\t", $columns), "\n";
