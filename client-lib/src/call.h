@@ -6,7 +6,7 @@
 
 #include "client-lib/src/error.h"
 #include "client-lib/src/list.h"
-#include "client-lib/src/sync.h"
+#include "client-lib/src/wait_queue.h"
 #include "proto/wire/framing.h"
 #include "proto/wire/session.h"
 
@@ -17,22 +17,6 @@ struct pd_reply {
 };
 
 namespace plugind::client {
-
-/// Somebody who waits for something on a connection.
-struct Waiter {
-  enum class Purpose { kCall, kGreeting, kFreeStream };
-  explicit Waiter(Purpose what) : purpose(what) {}
-  const Purpose purpose;
-  bool is_done = false;
-  bool is_asleep = false;
-  Condition condition;
-  Link<Waiter> link;
-
-  void finish() {
-    is_done = true;
-    if (is_asleep) condition.signal();
-  }
-};
 
 class Call {
  public:
@@ -78,6 +62,7 @@ class Call {
   /// How many bytes the connection had queued before this call's first one.
   std::uint64_t position = 0;
   unsigned references = 1;
+  bool is_request_begun = false;  ///< Its header block has moved to the connection's output.
 
  private:
   void on_status(const wire::HeaderList& headers);

@@ -16,14 +16,16 @@ constexpr wire::Limits kLimits = [] {
 // wake one that waits to send: so it looks up this often.
 constexpr Time kSendLookUp = 20 * kMillisecond;
 constexpr std::size_t kMaxSlices = 64;
+// So many times a thread sends what others have queued while it sent.
+constexpr int kMaxRounds = 8;
 
 }  // namespace
 
 Connection::Connection(Mutex& mutex, const Address& address, Socket&& socket)
-    : mutex_(mutex),
-      address_(address),
+    : address_(address),
       socket_(std::move(socket)),
-      session_(wire::Role::kClient, kLimits, *this) {}
+      session_(wire::Role::kClient, kLimits, *this),
+      waiters_(mutex) {}
 
 Connection::~Connection() {
   while (Call* call = calls_.front()) drop(call);
@@ -60,55 +62,45 @@ void Connection::cancel(Call& call) {
   if (call.stream == 0 || is_broken_) return;
   session_.reset(call.stream, wire::kCancel);
   flush();
+  hand_over();
 }
 
 bool Connection::wait(Waiter& waiter, Time deadline) {
-  waiters_.push_back(&waiter);
+  waiters_.add(waiter);
   while (!waiter.is_done) {
     if (deadline != kNever && now() >= deadline) break;
     if (!has_leader_) {
       has_leader_ = true;
       lead(deadline);
       has_leader_ = false;
-    } else if (!has_sender_ && has_output()) {
-      has_sender_ = true;
+    } else if (!has_sender_ && has_blocked_output()) {
       help_sending(deadline);
-      has_sender_ = false;
     } else {
-      waiter.is_asleep = true;
-      waiter.condition.wait(mutex_, deadline);
-      waiter.is_asleep = false;
+      waiters_.sleep(waiter, deadline);
     }
   }
-  waiters_.remove(&waiter);
-  if (!has_leader_ || (!has_sender_ && has_output())) wake_one();
+  waiters_.remove(waiter);
+  waiters_.wake_finished();
+  hand_over();
   return waiter.is_done;
 }
 
-void Connection::wake_one() {
-  for (Waiter* waiter = waiters_.front(); waiter != nullptr; waiter = waiters_.after(waiter)) {
-    if (!waiter->is_asleep || waiter->is_done) continue;
-    waiter->condition.signal();
-    return;
-  }
-}
-
-void Connection::finish_waiters(Waiter::Purpose purpose) {
-  for (Waiter* waiter = waiters_.front(); waiter != nullptr; waiter = waiters_.after(waiter)) {
-    if (waiter->purpose == purpose) waiter->finish();
-  }
+// Leaves no duty undone.  Threads that are waking up look here by themselves.
+void Connection::hand_over() {
+  if (waiters_.is_anybody_waking()) return;
+  if (!has_leader_ || (!has_sender_ && has_blocked_output())) waiters_.wake_one();
 }
 
 // One round of the leader: send what waits, receive what comes.
 void Connection::lead(Time deadline) {
   flush();
   if (is_broken_) return;
-  const bool has_more = has_output();
   const bool may_write = !is_unwritable_;
+  const bool sends = !has_sender_ && has_blocked_output();
   Socket::Received received{};
   {
-    Unlock unlock(mutex_);
-    if (may_write) socket_.wait(true, has_more, deadline);
+    const WaitQueue::Unlocked unlocked(waiters_);
+    if (may_write) socket_.wait(true, sends, deadline);
     received = socket_.receive(buffer_, kReceiveSize);
   }
   if (!may_write && received.state == Socket::Received::State::kNothing) {
@@ -119,11 +111,13 @@ void Connection::lead(Time deadline) {
 }
 
 void Connection::help_sending(Time deadline) {
+  has_sender_ = true;
   {
-    Unlock unlock(mutex_);
+    const WaitQueue::Unlocked unlocked(waiters_);
     const Time look_up = now() + kSendLookUp;
     socket_.wait(false, true, deadline < look_up ? deadline : look_up);
   }
+  has_sender_ = false;
   flush();
 }
 
@@ -134,37 +128,59 @@ void Connection::take(const Socket::Received& received) {
       break;
     case Socket::Received::State::kClosed:
       return fail(kUnavailable, kReasonGone, "it closed the connection");
-    case Socket::Received::State::kData: {
+    case Socket::Received::State::kData:
       const bool good = session_.feed(buffer_, received.size);
       flush();
-      if (is_broken_) return;
       if (!good) return fail(kUnavailable, kReasonGone, session_.error());
       break;
-    }
   }
-  // After a protocol error the session only wants to say goodbye.
-  if (session_.is_finished()) {
-    fail(kUnavailable, kReasonGone,
-         is_going_away_ ? "it is shutting down" : "what it sent is not HTTP/2");
-  }
+  end_if_finished();
+}
+
+// After a protocol error the session only wants to say goodbye.
+void Connection::end_if_finished() {
+  if (is_broken_ || !session_.is_finished()) return;
+  fail(kUnavailable, kReasonGone,
+       is_going_away_ ? "it is shutting down" : "what it sent is not HTTP/2");
+}
+
+bool Connection::pull() {
+  if (is_broken_ || is_unwritable_) return false;
+  if (!session_.pull()) fail(kInternal, kReasonGone, session_.error());
+  return !is_broken_;
 }
 
 void Connection::flush() {
-  while (!is_broken_ && !is_unwritable_) {
-    if (!session_.pull()) return fail(kInternal, kReasonGone, session_.error());
-    if (session_.output().empty()) return;
+  // Also if another thread sends: what the session ends here may be the call of the leader, who
+  // must know before it waits for the socket.
+  if (!pull() || has_sender_) return;  // The sender looks again before it ends.
+  has_sender_ = true;
+  is_blocked_ = false;
+  for (int round = 0; pull() && !session_.output().empty(); ++round) {
+    is_blocked_ = round == kMaxRounds;
+    if (is_blocked_) break;
     wire::Slice slices[kMaxSlices];
     const std::size_t count = session_.output().peek(slices, kMaxSlices);
-    const std::int64_t sent = socket_.send(slices, count);
-    if (sent == 0) return;
+    for (std::size_t i = 0; i < count; ++i) sending_ += slices[i].size;
+    std::int64_t sent = 0;
+    {
+      // What is appended to the output meanwhile leaves these bytes where they are.
+      const WaitQueue::Unlocked unlocked(waiters_);
+      sent = socket_.send(slices, count);
+    }
+    sending_ = 0;
+    is_blocked_ = sent == 0;
+    if (is_blocked_) break;
     if (sent < 0) {
       // What the daemon said before it went away is still to be read.
       is_unwritable_ = true;
-      return;
+      break;
     }
     sent_ += static_cast<std::uint64_t>(sent);
     session_.output().pop(static_cast<std::size_t>(sent));
   }
+  has_sender_ = false;
+  end_if_finished();
 }
 
 void Connection::look() {
@@ -178,15 +194,16 @@ void Connection::fail(int code, const char* reason, const char* why) {
   if (is_broken_) return;
   is_broken_ = true;
   for (Call* call = calls_.front(); call != nullptr; call = calls_.after(call)) {
-    if (sent_ <= call->position) {
+    if (sent_ + sending_ <= call->position) {
       call->refuse();
     } else if (!call->is_done()) {
       call->fail(make_error(code, reason, "the connection to plugind at %s ended: %s",
                             address_.text, why));
     }
   }
-  finish_waiters(Waiter::Purpose::kGreeting);
-  finish_waiters(Waiter::Purpose::kFreeStream);
+  waiters_.finish_all(Waiter::Purpose::kGreeting);
+  waiters_.finish_all(Waiter::Purpose::kFreeStream);
+  waiters_.wake_finished_locked();
   socket_.shutdown();  // Wakes a leader.
 }
 
@@ -207,6 +224,10 @@ void Connection::on_end_of_data(wire::StreamId, void* user) {
   if (user != nullptr) static_cast<Call*>(user)->on_end_of_data();
 }
 
+void Connection::on_request_headers_sent(wire::StreamId, void* user) {
+  if (user != nullptr) static_cast<Call*>(user)->is_request_begun = true;
+}
+
 void Connection::on_body_sent(wire::StreamId, void* user, std::size_t) {
   if (user == nullptr) return;
   auto* call = static_cast<Call*>(user);
@@ -225,17 +246,22 @@ void Connection::on_stream_closed(wire::StreamId, void* user, std::uint32_t erro
   auto* call = static_cast<Call*>(user);
   call->on_stream_closed(error_code);
   drop(call);
-  finish_waiters(Waiter::Purpose::kFreeStream);
+  waiters_.finish_all(Waiter::Purpose::kFreeStream);
 }
 
 void Connection::on_goaway(wire::StreamId, std::uint32_t) {
   is_going_away_ = true;
-  finish_waiters(Waiter::Purpose::kFreeStream);
+  waiters_.finish_all(Waiter::Purpose::kFreeStream);
+  // Their streams are closed when the session gets to them, which may be while the leader waits for
+  // the socket and cannot be told.
+  for (Call* call = calls_.front(); call != nullptr; call = calls_.after(call)) {
+    if (!call->is_request_begun) call->refuse();
+  }
 }
 
 void Connection::on_settings() {
   is_greeted_ = true;
-  finish_waiters(Waiter::Purpose::kGreeting);
+  waiters_.finish_all(Waiter::Purpose::kGreeting);
 }
 
 }  // namespace plugind::client

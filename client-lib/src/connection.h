@@ -3,7 +3,8 @@
 // The first thread that waits becomes the leader: it receives, outside the lock, and gives the
 // bytes to the session, which ends calls and wakes the threads that wait for them.  When the
 // leader's own wait is over, it wakes another waiter to lead.  A thread that submits sends its
-// bytes by itself; when the socket takes no more, it (or another waiter) waits until it does.
+// bytes by itself, outside the lock, and what others submit meanwhile; when the socket takes no
+// more, it (or another waiter) waits until it does.
 //
 // All functions need the lock that the constructor was given; wait() gives it up meanwhile.
 #pragma once
@@ -61,15 +62,15 @@ class Connection final : private wire::SessionHandler {
 
  private:
   using CallList = List<Call, &Call::link>;
-  using WaiterList = List<Waiter, &Waiter::link>;
 
-  bool has_output() { return !is_unwritable_ && !session_.output().empty(); }
+  bool has_blocked_output() { return is_blocked_ && !is_unwritable_ && !is_broken_; }
   void lead(Time deadline);
   void help_sending(Time deadline);
+  bool pull();
   void flush();
   void take(const Socket::Received& received);
-  void finish_waiters(Waiter::Purpose purpose);
-  void wake_one();
+  void end_if_finished();
+  void hand_over();
   void drop(Call* call);
 
   void* on_stream_opened(wire::StreamId stream) override;
@@ -78,6 +79,7 @@ class Connection final : private wire::SessionHandler {
   void on_data(wire::StreamId stream, void* user, const std::uint8_t* data,
                std::size_t size) override;
   void on_end_of_data(wire::StreamId stream, void* user) override;
+  void on_request_headers_sent(wire::StreamId stream, void* user) override;
   void on_body_sent(wire::StreamId stream, void* user, std::size_t size) override;
   void on_headers_too_large(wire::StreamId stream, void* user, Block block) override;
   void on_stream_closed(wire::StreamId stream, void* user, std::uint32_t error_code) override;
@@ -86,19 +88,20 @@ class Connection final : private wire::SessionHandler {
 
   static constexpr std::size_t kReceiveSize = 128u << 10;
 
-  Mutex& mutex_;
   Address address_;
   Socket socket_;
   wire::Session session_;
-  CallList calls_;      // Whose streams are open.
-  WaiterList waiters_;  // Everybody in wait().
+  CallList calls_;     // Whose streams are open.
+  WaitQueue waiters_;  // Everybody in wait().
   std::uint64_t sent_ = 0;
+  std::uint64_t sending_ = 0;  // Bytes that a system call is just sending.
   bool is_greeted_ = false;
   bool is_broken_ = false;
   bool is_going_away_ = false;
   bool is_unwritable_ = false;  // Sending failed; what the daemon said before may still be read.
   bool has_leader_ = false;
   bool has_sender_ = false;
+  bool is_blocked_ = false;  // The socket takes no more, or a sender has sent enough for others.
   std::uint8_t buffer_[kReceiveSize];  // The leader's.
 };
 

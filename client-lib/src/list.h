@@ -27,6 +27,20 @@ class List {
     last_ = element;
   }
 
+  /// Null when the list is empty.
+  T* pop_front() {
+    T* element = first_;
+    if (element != nullptr) remove(element);
+    return element;
+  }
+
+  /// Gives all elements to `other`, which is empty.
+  void move_to(List& other) {
+    other.first_ = first_;
+    other.last_ = last_;
+    first_ = last_ = nullptr;
+  }
+
   /// Does nothing when `element` is in no list.
   void remove(T* element) {
     Link<T>& link = element->*kLink;

@@ -1,5 +1,5 @@
-// Locks, conditions, the clock and the process id.  The only other file that talks to the operating
-// system is socket.h's implementation.
+// Locks, conditions, events, the clock and the process id.  The only other file that talks to the
+// operating system is socket.h's implementation.
 #pragma once
 
 #include <cstddef>
@@ -55,6 +55,23 @@ class Unlock {
 
  private:
   Mutex& mutex_;
+};
+
+/// Wakes the one thread that waits for it.  Needs no lock.  set() is called once for each wait()
+/// that is to succeed.
+class Event {
+ public:
+  Event();
+  ~Event();
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  /// The waiting thread may free the event as soon as this has begun.
+  void set();
+  /// Until set() has been called.  False: the deadline came first.
+  bool wait(Time deadline);
+
+ private:
+  alignas(std::max_align_t) unsigned char storage_[160];
 };
 
 class Condition {

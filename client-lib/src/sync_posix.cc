@@ -1,7 +1,11 @@
+#include <errno.h>
 #include <pthread.h>
 #include <time.h>
 #include <unistd.h>
 
+#if defined(__linux__)
+#include <semaphore.h>
+#endif
 #include <new>
 
 #include "client-lib/src/sync.h"
@@ -40,6 +44,76 @@ Mutex::Mutex() { pthread_mutex_init(new (storage_) pthread_mutex_t, nullptr); }
 Mutex::~Mutex() { pthread_mutex_destroy(mutex_in(storage_)); }
 void Mutex::lock() { pthread_mutex_lock(mutex_in(storage_)); }
 void Mutex::unlock() { pthread_mutex_unlock(mutex_in(storage_)); }
+
+#if defined(__linux__)
+
+// A semaphore: one system call each to wait and to wake, where a condition and its lock take more.
+// glibc's sem_post() does not touch it any more once it can be waited for successfully.
+namespace {
+sem_t* semaphore_in(unsigned char* storage) {
+  return std::launder(reinterpret_cast<sem_t*>(storage));
+}
+}  // namespace
+
+Event::Event() {
+  static_assert(sizeof(sem_t) <= sizeof(storage_));
+  sem_init(new (storage_) sem_t, 0, 0);
+}
+Event::~Event() { sem_destroy(semaphore_in(storage_)); }
+
+void Event::set() { sem_post(semaphore_in(storage_)); }
+
+bool Event::wait(Time deadline) {
+  const timespec time{deadline / kSecond, static_cast<long>(deadline % kSecond)};
+  while (true) {
+    const int result = deadline == kNever
+                           ? sem_wait(semaphore_in(storage_))
+                           : sem_clockwait(semaphore_in(storage_), CLOCK_MONOTONIC, &time);
+    if (result == 0) return true;
+    if (errno != EINTR) return false;
+  }
+}
+
+#else
+
+namespace {
+
+struct Flag {
+  Mutex mutex;
+  Condition condition;
+  bool is_set = false;
+};
+
+Flag& flag_in(unsigned char* storage) { return *std::launder(reinterpret_cast<Flag*>(storage)); }
+
+}  // namespace
+
+Event::Event() {
+  static_assert(sizeof(Flag) <= sizeof(storage_));
+  new (storage_) Flag;
+}
+Event::~Event() { flag_in(storage_).~Flag(); }
+
+void Event::set() {
+  // Under the lock, so that the waiting thread does not free the flag before we are done with it.
+  Flag& flag = flag_in(storage_);
+  const Lock lock(flag.mutex);
+  flag.is_set = true;
+  flag.condition.signal();
+}
+
+bool Event::wait(Time deadline) {
+  Flag& flag = flag_in(storage_);
+  const Lock lock(flag.mutex);
+  while (!flag.is_set) {
+    if (deadline != kNever && now() >= deadline) return false;
+    flag.condition.wait(flag.mutex, deadline);
+  }
+  flag.is_set = false;
+  return true;
+}
+
+#endif
 
 Condition::Condition() {
   auto* condition = new (storage_) pthread_cond_t;

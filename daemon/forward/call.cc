@@ -140,9 +140,10 @@ bool Call::open_upstream(UpstreamCore& core) {
     const auto end = std::to_chars(number, number + sizeof number, host.peer.uid).ptr;
     headers.add("plugind-peer-uid", {number, end});
   }
-  // Different in every call: kept out of HPACK's table, where it would only push others out.
+  // Different in every call: kept out of HPACK's table, where it would only push others out.  The
+  // first one goes in, so that the others can refer to its name.
   const auto end = std::to_chars(number, number + sizeof number, context_.counters.calls).ptr;
-  headers.add("plugind-call-id", {number, end}, true);
+  headers.add("plugind-call-id", {number, end}, !core.fresh());
 
   const bool has_body = !request_ended_ || !up_body_.bytes.empty();
   up_body_.finished = request_ended_;

@@ -1,10 +1,17 @@
 #include "daemon/forward/flush_queue.h"
 
 #include <boost/asio/post.hpp>
+#include <chrono>
+#include <utility>
 
 #include "daemon/forward/transport.h"
 
 namespace plugind::forward {
+
+namespace {
+// Far below every keepalive timeout, which gRPC counts in seconds.
+constexpr std::chrono::milliseconds kPingDelay{5};
+}  // namespace
 
 void FlushQueue::add(std::shared_ptr<Transport> transport) {
   dirty_.push_back(std::move(transport));
@@ -14,6 +21,20 @@ void FlushQueue::add(std::shared_ptr<Transport> transport) {
     posted_ = false;
     const Turn turn(*this);
   });
+}
+
+void FlushQueue::answer_pings(std::shared_ptr<Transport> transport) {
+  pinged_.push_back(std::move(transport));
+  if (pinged_.size() > 1) return;
+  ping_timer_.expires_after(kPingDelay);
+  ping_timer_.async_wait([this](const boost::system::error_code& ec) {
+    if (!ec) answer_all_pings();
+  });
+}
+
+void FlushQueue::answer_all_pings() {
+  const Turn turn(*this);
+  for (const auto& transport : std::exchange(pinged_, {})) transport->answer_pings();
 }
 
 void FlushQueue::flush() {

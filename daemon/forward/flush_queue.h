@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <memory>
 #include <vector>
 
@@ -12,10 +13,15 @@ class Transport;
 
 class FlushQueue {
  public:
-  explicit FlushQueue(boost::asio::any_io_executor loop) : loop_(std::move(loop)) {}
+  explicit FlushQueue(boost::asio::any_io_executor loop) : loop_(loop), ping_timer_(loop) {}
 
   /// The transport is flushed when the current turn ends, or soon if none is running.
   void add(std::shared_ptr<Transport> transport);
+
+  /// The transport's pings are answered soon, but not each by itself: grpc-go sends one with every
+  /// message it gets, to measure the bandwidth, and answering it at once would cost a call two more
+  /// system calls here and two more wakeups there.
+  void answer_pings(std::shared_ptr<Transport> transport);
 
   /// One event's worth of work.  Turns nest; the outermost flushes.
   class Turn {
@@ -34,9 +40,12 @@ class FlushQueue {
 
  private:
   void flush();
+  void answer_all_pings();
 
   boost::asio::any_io_executor loop_;
   std::vector<std::shared_ptr<Transport>> dirty_;
+  std::vector<std::shared_ptr<Transport>> pinged_;
+  boost::asio::steady_timer ping_timer_;
   int depth_ = 0;
   bool posted_ = false;
 };

@@ -13,15 +13,21 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::size_t kReadSize = 128 << 10;
-// So many full buffers one connection may use up before the others get their turn.
+constexpr std::size_t kLargeReadSize = 128 << 10;
+// So many full large buffers one connection may use up before the others get their turn.
 constexpr int kReadsPerTurn = 4;
 constexpr std::size_t kSlices = 32;
 
-// One for all connections of a loop's thread: an idle connection owns no buffer.
-std::span<std::uint8_t> read_buffer() {
-  thread_local std::array<std::uint8_t, kReadSize> buffer;
+// One for all connections of a loop's thread.
+std::span<std::uint8_t> large_buffer() {
+  thread_local std::array<std::uint8_t, kLargeReadSize> buffer;
   return buffer;
+}
+
+// Pings are answered by answer_pings().
+wire::Limits with_held_pings(wire::Limits limits) {
+  limits.holds_pings = true;
+  return limits;
 }
 
 constexpr std::string_view kNotHttp2 =
@@ -39,7 +45,7 @@ Transport::Transport(FlushQueue& queue, Socket socket, wire::Role role, const wi
     : queue_(queue),
       socket_(std::move(socket)),
       owner_(&owner),
-      session_(role, limits, handler),
+      session_(role, with_held_pings(limits), handler),
       role_(role) {}
 
 void Transport::start() {
@@ -54,7 +60,7 @@ void Transport::start() {
   // A server speaks after the client's preface has come: a client that speaks something else then
   // gets an answer that it can read.
   if (role_ == wire::Role::kClient) touch();
-  wait_readable();
+  receive();
 }
 
 void Transport::detach() {
@@ -89,44 +95,51 @@ void Transport::fail(std::string why) {
   if (Owner* owner = std::exchange(owner_, nullptr)) owner->on_transport_closed(why);
 }
 
-void Transport::wait_readable() {
-  socket_.async_wait(Socket::wait_read,
-                     [self = shared_from_this()](const boost::system::error_code& ec) {
-                       if (!ec && !self->closed_) self->on_readable();
-                     });
+// Not a wait and then a read: Asio tells the kernel of every wait anew, but of a read only once.
+void Transport::receive() {
+  socket_.async_read_some(
+      asio::buffer(buffer_),
+      [self = shared_from_this()](const boost::system::error_code& ec, std::size_t size) {
+        if (!self->closed_) self->on_received(ec, size);
+      });
 }
 
-void Transport::on_readable() {
+void Transport::on_received(const boost::system::error_code& ec, std::size_t size) {
   {
     const FlushQueue::Turn turn(queue_);
-    if (!read()) return;
+    if (ec) return fail(ec == asio::error::eof ? "the peer closed the connection" : ec.message());
+    if (!feed(std::span(buffer_).first(size))) return;
+    if (size == buffer_.size() && !read_more()) return;
     touch();  // For window updates and acknowledgements.
+    if (session_.has_pings() && !std::exchange(awaits_pings_, true)) {
+      queue_.answer_pings(shared_from_this());
+    }
   }
-  // After the turn has sent: whoever waits for the answer need not wait for this system call.
-  if (!closed_) wait_readable();
+  // After the turn has sent: whoever waits for the answer need not wait for this.
+  if (!closed_) receive();
 }
 
-bool Transport::read() {
-  const std::span<std::uint8_t> buffer = read_buffer();
+bool Transport::read_more() {
+  const std::span<std::uint8_t> buffer = large_buffer();
   for (int i = 0; i < kReadsPerTurn; ++i) {
     boost::system::error_code ec;
     const std::size_t size = socket_.read_some(asio::buffer(buffer.data(), buffer.size()), ec);
-    if (ec == asio::error::would_block || ec == asio::error::try_again) return true;
-    if (ec) {
-      fail(ec == asio::error::eof ? "the peer closed the connection" : ec.message());
-      return false;
-    }
-    const bool first = std::exchange(read_total_, read_total_ + size) == 0;
-    if (!session_.feed(buffer.data(), size)) {
-      const std::string why = std::string("protocol error: ") + session_.error();
-      if (role_ == wire::Role::kServer && first) refuse_http1();
-      fail(why);
-      return false;
-    }
-    if (closed_) return false;
+    if (ec) return true;  // Nothing more; or an error, which receive() is going to meet again.
+    if (!feed(buffer.first(size))) return false;
     if (size < buffer.size()) return true;
   }
   return true;
+}
+
+bool Transport::feed(std::span<const std::uint8_t> data) {
+  const bool first = std::exchange(read_total_, read_total_ + data.size()) == 0;
+  if (!session_.feed(data.data(), data.size())) {
+    const std::string why = std::string("protocol error: ") + session_.error();
+    if (role_ == wire::Role::kServer && first) refuse_http1();
+    fail(why);
+    return false;
+  }
+  return !closed_;
 }
 
 void Transport::refuse_http1() {
@@ -134,6 +147,13 @@ void Transport::refuse_http1() {
   socket_.write_some(asio::buffer(kNotHttp2), ignored);
   // Nothing that the session may have to say would be understood.
   socket_.shutdown(asio::socket_base::shutdown_send, ignored);
+}
+
+void Transport::answer_pings() {
+  awaits_pings_ = false;
+  if (closed_) return;
+  session_.answer_pings();
+  touch();
 }
 
 void Transport::flush() {

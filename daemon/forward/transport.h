@@ -1,9 +1,11 @@
 // A socket and the HTTP/2 session on it: reads when there is something, writes once a turn.
 #pragma once
 
+#include <array>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "daemon/forward/flush_queue.h"
@@ -41,6 +43,7 @@ class Transport : public std::enable_shared_from_this<Transport> {
   void touch();
   /// Called by the flush queue.
   void flush();
+  void answer_pings();
 
   /// Bytes moved to the session's output so far, and how many of them the socket took.
   std::uint64_t queued_total() { return written_total_ + session_.output().size(); }
@@ -49,10 +52,12 @@ class Transport : public std::enable_shared_from_this<Transport> {
   int native_handle() { return socket_.native_handle(); }
 
  private:
-  void wait_readable();
-  void on_readable();
-  /// Reads what is there, up to a bound.  False: the connection is gone.
-  bool read();
+  void receive();
+  void on_received(const boost::system::error_code& ec, std::size_t size);
+  /// Reads what else is there, up to a bound.  False: the connection is gone.
+  bool read_more();
+  /// Gives received bytes to the session.  False as above.
+  bool feed(std::span<const std::uint8_t> data);
   void wait_writable();
   void fail(std::string why);
   void refuse_http1();
@@ -62,7 +67,10 @@ class Transport : public std::enable_shared_from_this<Transport> {
   Owner* owner_;
   wire::Session session_;
   const wire::Role role_;
+  // Small, as every connection has one, but large enough for a batch of small calls.
+  std::array<std::uint8_t, 8 << 10> buffer_;
   bool dirty_ = false;
+  bool awaits_pings_ = false;  // The flush queue is going to call answer_pings().
   bool waits_writable_ = false;
   bool closed_ = false;
   std::uint64_t written_total_ = 0;

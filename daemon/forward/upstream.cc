@@ -31,6 +31,7 @@ wire::StreamId UpstreamCore::open(const wire::HeaderList& headers, wire::Body* b
   if (!accepts_streams()) return -1;
   const wire::StreamId stream = transport_->session().submit_request(headers, body, &sink);
   if (stream < 0) return -1;
+  fresh_ = false;
   sink.headers_queued_at_ = StreamSink::kNotQueued;
   sinks_.push_back(sink);
   transport_->touch();

@@ -28,6 +28,8 @@ class UpstreamCore final : public std::enable_shared_from_this<UpstreamCore>,
   wire::StreamId open(const wire::HeaderList& headers, wire::Body* body, StreamSink& sink);
   const std::shared_ptr<Transport>& transport() { return transport_; }
 
+  /// No stream has been opened yet.
+  bool fresh() const { return fresh_; }
   bool accepts_streams() const { return !closed_ && !going_away_; }
   bool closed() const { return closed_; }
   bool settings_seen() const { return settings_seen_; }
@@ -60,6 +62,7 @@ class UpstreamCore final : public std::enable_shared_from_this<UpstreamCore>,
   boost::asio::steady_timer changed_;
   boost::intrusive::list<StreamSink, boost::intrusive::constant_time_size<false>> sinks_;
   std::shared_ptr<UpstreamCore> self_;  // Keeps a released core until its last stream has ended.
+  bool fresh_ = true;
   bool closed_ = false;
   bool going_away_ = false;
   bool settings_seen_ = false;

@@ -161,6 +161,12 @@ struct Session::Callbacks {
           s.handler_.on_settings();
         }
         break;
+      case NGHTTP2_PING:
+        if (s.limits_.holds_pings && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) {
+          if (s.ping_count_ == kMaxPings) s.answer_pings();
+          std::memcpy(s.pings_[s.ping_count_++], frame->ping.opaque_data, sizeof s.pings_[0]);
+        }
+        break;
       case NGHTTP2_GOAWAY:
         s.handler_.on_goaway(frame->goaway.last_stream_id, frame->goaway.error_code);
         break;
@@ -279,6 +285,7 @@ Session::Session(Role role, const Limits& limits, SessionHandler& handler)
 
   nghttp2_option_set_no_auto_window_update(option, 1);
   nghttp2_option_set_no_closed_streams(option, 1);
+  nghttp2_option_set_no_auto_ping_ack(option, limits.holds_pings ? 1 : 0);
   nghttp2_option_set_stream_reset_rate_limit(option, kResetBurst, kResetsPerSecond);
   nghttp2_option_set_max_continuations(option, kMaxContinuations);
   nghttp2_option_set_max_send_header_block_length(option, std::size_t{limits.max_header_block} * 2);
@@ -406,6 +413,13 @@ void Session::reset(StreamId stream, std::uint32_t error_code) {
 
 void Session::consume(StreamId stream, std::size_t size) {
   if (size > 0) nghttp2_session_consume(session_, stream, size);
+}
+
+void Session::answer_pings() {
+  for (std::size_t i = 0; i < ping_count_; ++i) {
+    nghttp2_submit_ping(session_, NGHTTP2_FLAG_ACK, pings_[i]);
+  }
+  ping_count_ = 0;
 }
 
 void Session::submit_goaway_notice() { nghttp2_submit_shutdown_notice(session_); }

@@ -44,6 +44,8 @@ struct Limits {
       64u << 10;  ///< Sum of name, value and 32 per field (RFC 9113 6.5.2).
   std::uint32_t max_frame_size = 64u << 10;    ///< Largest DATA frame the peer may send.
   std::size_t output_high_water = 512u << 10;  ///< pull() stops when this much output waits.
+  /// Pings are not answered before answer_pings() is called, or too many of them wait.
+  bool holds_pings = false;
 };
 
 /// The outgoing body of one stream.  Owned by the caller; must live until on_stream_closed, also
@@ -77,7 +79,8 @@ class SessionHandler {
   virtual void on_headers_too_large(StreamId stream, void* user, Block block) = 0;
   /// The stream is gone; `user` is not passed again.  kNoError after a normal end.
   virtual void on_stream_closed(StreamId stream, void* user, std::uint32_t error_code) = 0;
-  /// The peer will not answer streams above `last_stream`; those are closed with kRefusedStream.
+  /// The peer will not answer streams above `last_stream`; those are closed with kRefusedStream, as
+  /// are, at the next pull(), those whose request has not moved to the output yet.
   virtual void on_goaway(StreamId last_stream, std::uint32_t error_code) = 0;
   /// The peer's first SETTINGS has arrived.
   virtual void on_settings() = 0;
@@ -134,6 +137,9 @@ class Session {
   void consume(StreamId stream, std::size_t size);
 
   // -- connection ----------------------------------------------------------------------------
+  /// Limits::holds_pings: pings have come since answer_pings() was last called.
+  bool has_pings() const { return ping_count_ > 0; }
+  void answer_pings();
   /// First half of a graceful end (RFC 9113 section 6.8): asks the peer to open no new stream.
   void submit_goaway_notice();
   /// Second half: streams that the peer opens from now on are not processed; those open go on.
@@ -162,6 +168,9 @@ class Session {
   Role role_;
   std::uint32_t open_streams_ = 0;
   const char* error_ = "";
+  static constexpr std::size_t kMaxPings = 8;  // Held ones; an honest peer has one on its way.
+  std::uint8_t pings_[kMaxPings][8];
+  std::size_t ping_count_ = 0;
 };
 
 }  // namespace plugind::wire

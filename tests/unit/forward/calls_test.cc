@@ -215,6 +215,31 @@ TEST_F(CallsTest, GarbageEndsThatConnectionOnly) {
   EXPECT_EQ(call.trailers["grpc-status"], "0");
 }
 
+TEST_F(CallsTest, PingsAreAnsweredWithoutACall) {
+  apply({manifest("echo")});
+  auto socket = connect_raw();
+  std::string bytes = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+  bytes += std::string("\0\0\0\x04\0\0\0\0\0", 9);  // SETTINGS
+  const std::string ping(
+      "\0\0\x08\x06\0\0\0\0\0"
+      "12345678",
+      17);
+  std::string answer = ping;
+  answer[4] = '\x01';
+  boost::asio::write(socket, boost::asio::buffer(bytes + ping + ping));
+  socket.non_blocking(true);
+  std::string seen;
+  run_until(
+      [&] {
+        char buffer[4'096];
+        boost::system::error_code ec;
+        seen.append(buffer, socket.read_some(boost::asio::buffer(buffer), ec));
+        const auto first = seen.find(answer);
+        return first != std::string::npos && seen.find(answer, first + 1) != std::string::npos;
+      },
+      "two answers");
+}
+
 TEST_F(CallsTest, TooMuchMetadataIsRefusedAndTheConnectionGoesOn) {
   serve_unary("");
   apply({manifest("echo")});

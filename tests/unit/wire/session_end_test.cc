@@ -123,6 +123,17 @@ TEST(SessionEnd, StreamsThatWaitForTheirTurnAreRefusedByAGoaway) {
   EXPECT_EQ(pair.client.session.open_streams(), 0u);
 }
 
+TEST(SessionEnd, RequestsThatHaveNotMovedToTheOutputAreRefusedByAGoaway) {
+  Pair pair;
+  pair.exchange();
+  pair.server.session.submit_goaway();
+  const std::string goaway = take_output(pair.server.session);
+  const StreamId unsent = pair.client.request();
+  ASSERT_TRUE(give(pair.client.session, goaway));
+  pair.exchange();
+  EXPECT_EQ(pair.client.trace(unsent), "closed(7)");
+}
+
 TEST(SessionEnd, AfterTheNoticeStreamsOnTheirWayAreStillServed) {
   Pair pair;
   pair.exchange();
@@ -137,6 +148,49 @@ TEST(SessionEnd, AfterTheNoticeStreamsOnTheirWayAreStillServed) {
   pair.exchange();
   EXPECT_TRUE(pair.client.record(late).is_closed);
   EXPECT_EQ(pair.client.request({}, false), -1);
+}
+
+TEST(SessionEnd, PingsAreAnsweredAtOnceOrWhenAsked) {
+  const std::string ping(
+      "\0\0\x08\x06\0\0\0\0\0"
+      "12345678",
+      17);
+  const std::string answer(
+      "\0\0\x08\x06\x01\0\0\0\0"
+      "12345678",
+      17);
+  Limits holding;
+  holding.holds_pings = true;
+  Pair pair({}, holding);
+  pair.exchange();
+  ASSERT_TRUE(give(pair.server.session, ping));
+  EXPECT_EQ(take_output(pair.server.session), answer);
+
+  ASSERT_TRUE(give(pair.client.session, ping));
+  EXPECT_TRUE(pair.client.session.has_pings());
+  EXPECT_EQ(take_output(pair.client.session), "");
+  pair.client.session.answer_pings();
+  EXPECT_FALSE(pair.client.session.has_pings());
+  EXPECT_EQ(take_output(pair.client.session), answer);
+  EXPECT_TRUE(give(pair.client.session, answer));  // What answers is not answered.
+  EXPECT_FALSE(pair.client.session.has_pings());
+}
+
+// A peer that pings without end costs no memory.
+TEST(SessionEnd, TooManyPingsAreAnsweredUnasked) {
+  const std::string ping(
+      "\0\0\x08\x06\0\0\0\0\0"
+      "12345678",
+      17);
+  Limits holding;
+  holding.holds_pings = true;
+  Pair pair({}, holding);
+  pair.exchange();
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(give(pair.client.session, ping));
+  const std::size_t unasked = take_output(pair.client.session).size();
+  EXPECT_GT(unasked, 80 * ping.size());
+  pair.client.session.answer_pings();
+  EXPECT_EQ(unasked + take_output(pair.client.session).size(), 100 * ping.size());
 }
 
 TEST(SessionEnd, TerminateFinishesTheSession) {
