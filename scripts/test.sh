@@ -21,9 +21,6 @@ suite_files=("$PLUGIND_ROOT"/scripts/suites/*.sh)
 suite_name() { basename "$1" .sh | sed 's/^[0-9]*-//'; }
 suite_about() { sed -n "s/^suite_about='\(.*\)'$/\1/p" "$1"; }
 
-# Why a suite is only run where --only names it; "" for most.
-suite_on_request() { sed -n "s/^suite_on_request='\(.*\)'$/\1/p" "$1"; }
-
 suite_after() { sed -n "s/^suite_after='\(.*\)'$/\1/p" "$1"; }
 
 list_suites() {
@@ -81,12 +78,6 @@ run_suite() {
   log=$PLUGIND_LOGS/$name.log
   limit=$(sed -n 's/^suite_timeout=//p' "$file")
   : >"$results"
-  if ((${#only[@]} == 0)) && [[ -n $(suite_on_request "$file") ]]; then
-    printf 'skipped\t%s\t%s\n' "(as a whole)" \
-      "$(suite_on_request "$file"); run it with --only $name" >"$results"
-    names+=("$name") seconds+=(0)
-    return
-  fi
   for before in $(suite_after "$file"); do
     if (($(lines_of "$before" failed) > 0)); then
       printf 'skipped\t%s\tthe suite "%s" failed\n' "$name" "$before" >"$results"

@@ -5,6 +5,8 @@
 
 #if defined(__linux__)
 #include <semaphore.h>
+
+#include <atomic>
 #endif
 #include <new>
 
@@ -50,26 +52,36 @@ void Mutex::unlock() { pthread_mutex_unlock(mutex_in(storage_)); }
 // A semaphore: one system call each to wait and to wake, where a condition and its lock take more.
 // glibc's sem_post() does not touch it any more once it can be waited for successfully.
 namespace {
-sem_t* semaphore_in(unsigned char* storage) {
-  return std::launder(reinterpret_cast<sem_t*>(storage));
-}
+
+struct Post {
+  sem_t semaphore;
+  // Says the same once more: the thread sanitizer does not know sem_clockwait().
+  std::atomic<bool> is_posted = false;
+};
+
+Post& post_in(unsigned char* storage) { return *std::launder(reinterpret_cast<Post*>(storage)); }
+
 }  // namespace
 
 Event::Event() {
-  static_assert(sizeof(sem_t) <= sizeof(storage_));
-  sem_init(new (storage_) sem_t, 0, 0);
+  static_assert(sizeof(Post) <= sizeof(storage_));
+  sem_init(&(new (storage_) Post)->semaphore, 0, 0);
 }
-Event::~Event() { sem_destroy(semaphore_in(storage_)); }
+Event::~Event() { sem_destroy(&post_in(storage_).semaphore); }
 
-void Event::set() { sem_post(semaphore_in(storage_)); }
+void Event::set() {
+  Post& post = post_in(storage_);
+  post.is_posted.store(true, std::memory_order_release);
+  sem_post(&post.semaphore);
+}
 
 bool Event::wait(Time deadline) {
+  Post& post = post_in(storage_);
   const timespec time{deadline / kSecond, static_cast<long>(deadline % kSecond)};
   while (true) {
-    const int result = deadline == kNever
-                           ? sem_wait(semaphore_in(storage_))
-                           : sem_clockwait(semaphore_in(storage_), CLOCK_MONOTONIC, &time);
-    if (result == 0) return true;
+    const int result = deadline == kNever ? sem_wait(&post.semaphore)
+                                          : sem_clockwait(&post.semaphore, CLOCK_MONOTONIC, &time);
+    if (result == 0) return post.is_posted.exchange(false, std::memory_order_acquire);
     if (errno != EINTR) return false;
   }
 }

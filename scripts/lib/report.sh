@@ -45,16 +45,23 @@ count() { python3 "$PLUGIND_ROOT/scripts/lib/count_results.py" "$@" >>"$PLUGIND_
 
 # meson_suite BUILD SUITE...: runs the tests that belong to the given meson suites.
 meson_suite() {
-  local build=$1 suite arguments=() code=0
+  local build=$1 suite arguments=()
   shift
   for suite; do arguments+=(--suite "$suite"); done
+  meson_tests "$build" "${arguments[@]}"
+}
+
+# meson_tests BUILD ARGUMENT...: runs the tests that meson chooses by these arguments.
+meson_tests() {
+  local build=$1 code=0
+  shift
   # Old reports must not be counted for a test that dies before it writes its own.
   find "$build" -maxdepth 1 -name '*.xml' -delete
   rm -rf "$build/meson-logs/testlog.json" "$build/meson-logs/testlog.junit.xml"
   ${MESON_RUNNER:-} meson test -C "$build" --no-rebuild --print-errorlogs \
-    --timeout-multiplier "${MESON_TIMEOUT_MULTIPLIER:-1}" "${arguments[@]}" || code=$?
+    --timeout-multiplier "${MESON_TIMEOUT_MULTIPLIER:-1}" "$@" || code=$?
   [[ -s $build/meson-logs/testlog.json ]] || {
-    ((code == 0)) && not_run "no test in $build belongs to $*"
+    ((code == 0)) && not_run "no test in $build is meant by $*"
     return "$code"
   }
   count meson "$build"
@@ -71,27 +78,31 @@ go_test() {
   return "$code"
 }
 
-# sanitized_suite SANITIZERS BUILD: builds with them and runs the unit and e2e tests.  A sanitizer
-# writes what it finds, in whichever process, to a file of its own, and each file is a failure.
-sanitized_suite() {
-  local sanitizers=$1 build=$2 found code=0 runner=() optimization=1
+# sanitized_tests SANITIZERS BUILD TARGETS ARGUMENT...: builds the targets (all if "") with them, then
+# runs the tests that meson chooses by the arguments.  A sanitizer writes what it finds, in whichever
+# process, to a file of its own, and each file is a failure.
+sanitized_tests() {
+  local sanitizers=$1 build=$2 targets found code=0 runner=() optimization=1
   local findings=$build/findings
+  # shellcheck disable=SC2206 # one word a target
+  targets=($3)
+  shift 3
   # GCC takes five times as long for coroutines with -fsanitize=undefined when it optimises.
   if [[ $sanitizers == *undefined* ]]; then optimization=0; fi
   "$PLUGIND_ROOT/scripts/build.sh" -D "b_sanitize=$sanitizers" -D b_lundef=false \
-    -D buildtype=debug -D "optimization=$optimization" "$build"
+    -D buildtype=debug -D "optimization=$optimization" "$build" "${targets[@]}"
   rm -rf "$findings"
   mkdir -p "$findings"
   local common=log_path=$findings/report:log_exe_name=1
   export ASAN_OPTIONS=$common:detect_stack_use_after_return=1:strict_string_checks=1
   export UBSAN_OPTIONS=$common:print_stacktrace=1:halt_on_error=1
-  export TSAN_OPTIONS=$common:second_deadlock_stack=1:suppressions=$PLUGIND_ROOT/scripts/lib/tsan.supp
+  export TSAN_OPTIONS=$common:second_deadlock_stack=1
   if [[ $sanitizers == thread ]] && (($(cat /proc/sys/vm/mmap_rnd_bits 2>/dev/null || echo 28) > 28)); then
     # GCC 12's thread sanitizer does not find its way in a more random address space.
     setarch -R true 2>/dev/null || not_run 'vm.mmap_rnd_bits is over 28; run sysctl vm.mmap_rnd_bits=28'
     runner=(setarch -R)
   fi
-  MESON_RUNNER=${runner[*]} MESON_TIMEOUT_MULTIPLIER=5 meson_suite "$build" unit e2e || code=$?
+  MESON_RUNNER=${runner[*]} MESON_TIMEOUT_MULTIPLIER=5 meson_tests "$build" "$@" || code=$?
   for found in "$findings"/*; do
     [[ -s $found ]] || continue
     cat "$found"

@@ -1,8 +1,7 @@
 suite_about='unit and e2e tests under the address and undefined behaviour sanitizers'
 suite_after='plugins'
-suite_on_request='a build of its own, which takes longer than all other suites'
 suite_timeout=2400
 
 suite_run() {
-  sanitized_suite address,undefined "$PLUGIND_BUILD-asan"
+  sanitized_tests address,undefined "$PLUGIND_BUILD-asan" '' --suite unit --suite e2e
 }

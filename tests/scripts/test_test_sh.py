@@ -83,14 +83,6 @@ class TestSh(unittest.TestCase):
         self.suite("40-four", "passed d")
         self.assertEqual(self.last_line("--only", "three"), (0, "3 passed, 0 failed"))
 
-    def test_suite_on_request(self):
-        self.suite("10-one", "passed a")
-        self.suite("20-two", "passed b", head="suite_on_request='slow'")
-        code, output = self.run_sh()
-        self.assertEqual((code, output.splitlines()[-1]), (0, "1 passed, 0 failed"))
-        self.assertIn("slow; run it with --only two", output)
-        self.assertEqual(self.last_line("--only", "two"), (0, "1 passed, 0 failed"))
-
     def test_missing_toolchain(self):
         self.suite("10-one", "have_go() { false; }; passed a; require go")
         self.assertEqual(self.last_line("--no-strict"), (0, "1 passed, 0 failed"))
