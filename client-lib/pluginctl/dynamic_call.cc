@@ -2,6 +2,7 @@
 
 #include <google/protobuf/dynamic_message.h>
 
+#include <mutex>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -54,29 +55,55 @@ Result<std::string> only_request(const Translator& translator, JsonInput& input)
 }
 
 /// Sends every value of the input.  Shared with the thread that does it, which may outlive the call
-/// while it waits for standard input.
-struct Sending {
+/// while it waits for standard input, and must then touch nothing else any more: the messages'
+/// descriptors are gone.
+class Sending {
+ public:
   Sending(const pb::Descriptor* type, std::unique_ptr<JsonInput> json, std::shared_ptr<RawCall> to)
-      : translator(type), input(std::move(json)), call(std::move(to)) {}
+      : input_(std::move(json)), call_(std::move(to)) {
+    translator_.emplace(type);
+  }
 
-  Result<> run() {
-    for (;;) {
-      auto value = input->next();
-      if (!value) return std::unexpected(value.error());
-      if (!*value) break;
-      const auto bytes = translator.to_bytes(**value);
-      if (!bytes) return std::unexpected(bytes.error());
-      if (!call->write(*bytes)) return {};  // The call has ended and will say why.
+  void run() {
+    while (send(input_->next())) {
     }
-    call->writes_done();
+  }
+
+  /// The call has ended.  The failure is the input's, if that was why.
+  Result<> end() {
+    call_->cancel();  // It may go on where a reply could not be shown; the thread may be in write().
+    const std::lock_guard lock(mutex_);
+    translator_.reset();
+    if (failure_) return std::unexpected(*failure_);
     return {};
   }
 
-  Translator translator;
-  std::unique_ptr<JsonInput> input;
-  std::shared_ptr<RawCall> call;
-  std::mutex mutex;
-  std::optional<Failure> failure;
+ private:
+  /// Whether more may be sent.
+  bool send(const Result<std::optional<std::string>>& value) {
+    const std::lock_guard lock(mutex_);
+    if (!translator_) return false;
+    if (!value) return fail(value.error());
+    if (!*value) {
+      call_->writes_done();
+      return false;
+    }
+    const auto bytes = translator_->to_bytes(**value);
+    if (!bytes) return fail(bytes.error());
+    return call_->write(*bytes);  // False: the call has ended and will say why.
+  }
+
+  bool fail(const Failure& failure) {
+    failure_ = failure;
+    call_->cancel();
+    return false;
+  }
+
+  const std::unique_ptr<JsonInput> input_;
+  const std::shared_ptr<RawCall> call_;
+  std::mutex mutex_;  // For what follows, and held while it is used.
+  std::optional<Translator> translator_;
+  std::optional<Failure> failure_;
 };
 
 Result<> receive(const DynamicCall& call, RawCall& raw) {
@@ -104,16 +131,9 @@ Result<> make_call(const DynamicCall& call, std::unique_ptr<JsonInput> input) {
 
   std::shared_ptr<RawCall> raw = call.start();
   const auto sending = std::make_shared<Sending>(call.method->input_type(), std::move(input), raw);
-  std::thread([sending] {
-    auto sent = sending->run();
-    if (sent) return;
-    const std::lock_guard lock(sending->mutex);
-    sending->failure = sent.error();
-    sending->call->cancel();
-  }).detach();
+  std::thread([sending] { sending->run(); }).detach();
   auto received = receive(call, *raw);
-  const std::lock_guard lock(sending->mutex);
-  if (sending->failure) return std::unexpected(*sending->failure);
+  if (const auto sent = sending->end(); !sent) return sent;
   return received;
 }
 
