@@ -176,6 +176,16 @@ struct Session::Callbacks {
     return 0;
   }
 
+  // grpc-go's client, up to 1.70 at least, says goodbye with the number of its own last stream,
+  // where RFC 9113 section 6.8 wants one of the server's.  nghttp2 ends the session for it, which
+  // was what the client wanted.
+  static int on_invalid_frame(nghttp2_session*, const nghttp2_frame* frame, int, void* user_data) {
+    if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code == NGHTTP2_NO_ERROR) {
+      self(user_data).peer_has_left_ = true;
+    }
+    return 0;
+  }
+
   static int on_data_chunk(nghttp2_session*, std::uint8_t, StreamId stream,
                            const std::uint8_t* data, std::size_t size, void* user_data) {
     Session& s = self(user_data);
@@ -195,7 +205,8 @@ struct Session::Callbacks {
 
   static int on_frame_send(nghttp2_session*, const nghttp2_frame* frame, void* user_data) {
     Session& s = self(user_data);
-    if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR) {
+    if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR &&
+        !s.peer_has_left_) {
       s.error_ = nghttp2_http2_strerror(frame->goaway.error_code);
     }
     if (s.role_ == Role::kClient) {
@@ -277,6 +288,8 @@ Session::Session(Role role, const Limits& limits, SessionHandler& handler)
   nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, Callbacks::on_begin_headers);
   nghttp2_session_callbacks_set_on_header_callback(callbacks, Callbacks::on_header);
   nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, Callbacks::on_frame_recv);
+  nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks,
+                                                               Callbacks::on_invalid_frame);
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, Callbacks::on_data_chunk);
   nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, Callbacks::on_stream_close);
   nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, Callbacks::on_frame_send);

@@ -306,7 +306,7 @@ def update_docs(path: str, text: str) -> None:
     marks = re.compile(r"(<!-- bench:begin -->\n).*?(<!-- bench:end -->)", re.S)
     if not marks.search(page):
         raise SystemExit(f"{path} has no lines <!-- bench:begin --> and <!-- bench:end -->")
-    block = f"```text\n{text.rstrip()}\n```\n"
+    block = f"```\n{text.rstrip()}\n```\n"
     with open(path, "w", encoding="utf-8") as file:
         file.write(marks.sub(lambda match: match.group(1) + block + match.group(2), page))
 

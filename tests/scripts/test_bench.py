@@ -54,7 +54,7 @@ class Bench(unittest.TestCase):
             for _ in range(2):
                 bench.update_docs(page, "new\n")
                 with open(page, encoding="utf-8") as file:
-                    self.assertEqual(file.read(), "before\n<!-- bench:begin -->\n```text\nnew\n```\n"
+                    self.assertEqual(file.read(), "before\n<!-- bench:begin -->\n```\nnew\n```\n"
                                      "<!-- bench:end -->\nafter\n")
 
     def test_docs_without_marks(self):

@@ -134,6 +134,18 @@ TEST(SessionEnd, RequestsThatHaveNotMovedToTheOutputAreRefusedByAGoaway) {
   EXPECT_EQ(pair.client.trace(unsent), "closed(7)");
 }
 
+// grpc-go's client names a stream of its own.
+TEST(SessionEnd, AClientsGoodbyeIsNoErrorWhateverStreamItNames) {
+  Pair pair;
+  pair.client.request();
+  pair.exchange();
+  const std::string goodbye("\0\0\x08\x07\0\0\0\0\0\0\0\0\x01\0\0\0\0", 17);
+  give(pair.server.session, goodbye);
+  take_output(pair.server.session);
+  EXPECT_STREQ(pair.server.session.error(), "");
+  EXPECT_TRUE(pair.server.session.is_finished());
+}
+
 TEST(SessionEnd, AfterTheNoticeStreamsOnTheirWayAreStillServed) {
   Pair pair;
   pair.exchange();
