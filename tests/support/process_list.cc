@@ -3,7 +3,6 @@
 #include <cctype>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <sstream>
 #include <system_error>
 
@@ -13,9 +12,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// What there is to read: a process may end between the opening of its file and the reading, which
+// an iterator over the buffer would tell by an exception.
 std::string content(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+  const std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  if (file) text << file.rdbuf();
+  return text.str();
 }
 
 std::string proc(pid_t pid, const char* file) {

@@ -162,18 +162,21 @@ TEST(SessionEnd, AfterTheNoticeStreamsOnTheirWayAreStillServed) {
   EXPECT_EQ(pair.client.request({}, false), -1);
 }
 
+std::string ping_frame(bool is_answer) {
+  return std::string("\0\0\x08\x06", 4) + (is_answer ? '\x01' : '\0') + std::string("\0\0\0\0", 4) +
+         "12345678";
+}
+
+Limits holding_pings() {
+  Limits limits;
+  limits.holds_pings = true;
+  return limits;
+}
+
 TEST(SessionEnd, PingsAreAnsweredAtOnceOrWhenAsked) {
-  const std::string ping(
-      "\0\0\x08\x06\0\0\0\0\0"
-      "12345678",
-      17);
-  const std::string answer(
-      "\0\0\x08\x06\x01\0\0\0\0"
-      "12345678",
-      17);
-  Limits holding;
-  holding.holds_pings = true;
-  Pair pair({}, holding);
+  const std::string ping = ping_frame(false);
+  const std::string answer = ping_frame(true);
+  Pair pair({}, holding_pings());
   pair.exchange();
   ASSERT_TRUE(give(pair.server.session, ping));
   EXPECT_EQ(take_output(pair.server.session), answer);
@@ -190,13 +193,8 @@ TEST(SessionEnd, PingsAreAnsweredAtOnceOrWhenAsked) {
 
 // A peer that pings without end costs no memory.
 TEST(SessionEnd, TooManyPingsAreAnsweredUnasked) {
-  const std::string ping(
-      "\0\0\x08\x06\0\0\0\0\0"
-      "12345678",
-      17);
-  Limits holding;
-  holding.holds_pings = true;
-  Pair pair({}, holding);
+  const std::string ping = ping_frame(false);
+  Pair pair({}, holding_pings());
   pair.exchange();
   for (int i = 0; i < 100; ++i) ASSERT_TRUE(give(pair.client.session, ping));
   const std::size_t unasked = take_output(pair.client.session).size();
