@@ -71,8 +71,8 @@ class Sending {
 
   /// The call has ended.  The failure is the input's, if that was why.
   Result<> end() {
-    call_
-        ->cancel();  // It may go on where a reply could not be shown; the thread may be in write().
+    // It may go on where a reply could not be shown; the thread may be in write().
+    call_->cancel();
     const std::lock_guard lock(mutex_);
     translator_.reset();
     if (failure_) return std::unexpected(*failure_);

@@ -176,12 +176,14 @@ struct Session::Callbacks {
     return 0;
   }
 
-  // grpc-go's client, up to 1.70 at least, says goodbye with the number of its own last stream,
-  // where RFC 9113 section 6.8 wants one of the server's.  nghttp2 ends the session for it, which
-  // was what the client wanted.
+  // grpc-go's client (seen with 1.70) says goodbye with the number of its own last stream, where
+  // RFC 9113 section 6.8 wants one of the server's.  nghttp2 ends the session for it, which was
+  // what the client wanted.  A server that does it is in error.
   static int on_invalid_frame(nghttp2_session*, const nghttp2_frame* frame, int, void* user_data) {
-    if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code == NGHTTP2_NO_ERROR) {
-      self(user_data).peer_has_left_ = true;
+    Session& s = self(user_data);
+    if (s.role_ == Role::kServer && frame->hd.type == NGHTTP2_GOAWAY &&
+        frame->goaway.error_code == NGHTTP2_NO_ERROR) {
+      s.client_has_left_ = true;
     }
     return 0;
   }
@@ -206,7 +208,7 @@ struct Session::Callbacks {
   static int on_frame_send(nghttp2_session*, const nghttp2_frame* frame, void* user_data) {
     Session& s = self(user_data);
     if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR &&
-        !s.peer_has_left_) {
+        !s.client_has_left_) {
       s.error_ = nghttp2_http2_strerror(frame->goaway.error_code);
     }
     if (s.role_ == Role::kClient) {

@@ -165,7 +165,7 @@ class Session {
   bool block_invalid_ = false;
   bool block_has_regular_ = false;
   bool settings_seen_ = false;
-  bool peer_has_left_ = false;
+  bool client_has_left_ = false;
   Role role_;
   std::uint32_t open_streams_ = 0;
   const char* error_ = "";

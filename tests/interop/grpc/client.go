@@ -39,9 +39,7 @@ func soak(resetChannel bool) func(client) {
 	}
 }
 
-// Every case of grpc-go's interop client that needs neither TLS nor credentials of a cloud, but for
-// pick_first_unary: the server that goes with it does not say its name, so that it fails directly as
-// well ("got empty server ID").
+// Every case of grpc-go's interop client that needs neither TLS nor credentials of a cloud.
 var testCases = []testCase{
 	{"empty_unary", plain(interop.DoEmptyUnaryCall)},
 	{"large_unary", plain(interop.DoLargeUnaryCall)},
@@ -59,6 +57,7 @@ var testCases = []testCase{
 	{"unimplemented_service", func(c client) {
 		interop.DoUnimplementedService(c.ctx, testgrpc.NewUnimplementedServiceClient(c.connection))
 	}},
+	{"pick_first_unary", func(c client) { interop.DoPickFirstUnary(c.ctx, c.service) }},
 	{"rpc_soak", soak(false)},
 	{"channel_soak", soak(true)},
 	{"orca_per_rpc", func(c client) { interop.DoORCAPerRPCTest(c.ctx, c.service) }},
