@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""The official gRPC interop cases with grpc-java's client and server: directly and through plugind.
+
+usage: run.py [--build DIR]
+
+  --build DIR  where plugind was built; $PLUGIND_BUILD or build/ unless given
+
+Needs target/, which mvn process-classes makes.  Prints TAP: a result for each case and route, and
+one for the table in docs/compatibility.md.  UPDATE_DOCS=1 corrects the table.
+"""
+
+import argparse
+import concurrent.futures
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+
+from compatibility import (  # noqa: E402
+    ROOT, Tap, compare_with_page, direct_server, end_with_sigterm, markdown_table)
+from private_daemon import PrivateDaemon  # noqa: E402
+
+# Every case of grpc-java's client but those that need TLS or credentials of a cloud.
+CASES = """
+empty_unary large_unary client_compressed_unary client_compressed_unary_noprobe
+server_compressed_unary client_streaming client_compressed_streaming
+client_compressed_streaming_noprobe server_streaming server_compressed_streaming ping_pong
+empty_stream custom_metadata status_code_and_message special_status_message unimplemented_method
+unimplemented_service cancel_after_begin cancel_after_first_response timeout_on_sleeping_server
+very_large_request pick_first_unary rpc_soak channel_soak orca_per_rpc orca_oob cacheable_unary
+""".split()
+
+# What is known to fail between grpc-java's own client and server.
+FAILS_DIRECTLY = {"client_compressed_unary", "client_compressed_streaming", "cacheable_unary"}
+
+# The stream of orca_oob is opened below the channel, where no interceptor can add metadata: on the
+# front socket it finds its plugin by the service.
+MANIFEST = """
+name = "interop"
+command = {command}
+services = ["xds.service.orca.v3.OpenRcaService"]
+"""
+
+ROUTE_LIMIT = 300
+
+
+def java(main, *arguments):
+    return ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+            f"-Djava.util.logging.config.file={HERE}/logging.properties",
+            "-cp", f"{HERE}/target/classes:{HERE}/target/lib/*",
+            "io.grpc.testing.integration." + main, *arguments]
+
+
+def run_cases(path, plugin):
+    """Returns what each case ended with, and all that was said."""
+    try:
+        done = subprocess.run(java("UnixSocketClient", path, plugin, *CASES), timeout=ROUTE_LIMIT,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True)
+        said, complaints = done.stdout, done.stderr
+    except subprocess.TimeoutExpired as late:
+        said = (late.stdout or b"").decode()
+        complaints = f"no end within {ROUTE_LIMIT} s\n" + (late.stderr or b"").decode()
+    return dict(line.split("\t", 1) for line in said.splitlines() if "\t" in line), complaints
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", default=os.environ.get("PLUGIND_BUILD",
+                                                          os.path.join(ROOT, "build")))
+    build = parser.parse_args().build
+    end_with_sigterm()
+    tap = Tap()
+    directory = tempfile.mkdtemp(prefix="interop-", dir="/tmp")  # short: it holds a socket
+    try:
+        manifests = os.path.join(directory, "manifests")
+        os.mkdir(manifests)
+        with open(os.path.join(manifests, "interop.toml"), "w", encoding="utf-8") as manifest:
+            manifest.write(MANIFEST.format(command=json.dumps(java("UnixSocketServer"))))
+        direct = os.path.join(directory, "direct.sock")
+        with direct_server(java("UnixSocketServer"), direct, os.path.join(directory, "log")), \
+                PrivateDaemon(os.path.join(build, "daemon", "plugind"), manifests,
+                              "warning") as daemon:
+            routes = {"direct": (direct, ""),
+                      "front socket": (daemon.socket, "interop"),
+                      "plugin socket": (daemon.plugin_socket("interop"), "")}
+            # At once: the cases mostly wait.
+            with concurrent.futures.ThreadPoolExecutor(len(routes)) as threads:
+                outcomes = dict(zip(routes, threads.map(lambda to: run_cases(*to),
+                                                        routes.values())))
+            log = daemon.log_text()
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+    rows = []
+    for case in CASES:
+        found = [outcomes[route][0].get(case, "fails: it was not reached") for route in routes]
+        rows.append([case, *found])
+        for route, outcome in zip(routes, found):
+            # A case that fails without plugind must fail in the same way with it.
+            good = outcome == found[0] and (outcome == "passes" or case in FAILS_DIRECTLY)
+            tap.result(good, f"{case} ({route})",
+                       "" if good else f"it {outcome}; directly it {found[0]}")
+    if tap.failed:
+        for route in routes:
+            print(f"-- the client, {route}:\n{outcomes[route][1]}", file=sys.stderr)
+        print(f"-- the daemon:\n{log}", file=sys.stderr)
+    compare_with_page(tap, "interop-java", markdown_table(["case", *routes], rows))
+    return tap.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
