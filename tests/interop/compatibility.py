@@ -52,10 +52,11 @@ def direct_server(command, path, log, environment=None):
     try:
         deadline = time.monotonic() + START_LIMIT
         while not connects(path):
-            if process.poll() is not None or time.monotonic() > deadline:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.01)
+            if process.returncode is not None or time.monotonic() > deadline:
                 with open(log, encoding="utf-8", errors="replace") as said:
                     raise RuntimeError(f"{command} does not listen at {path}:\n{said.read()}")
-            time.sleep(0.01)  # Between two tries to connect; there is no event for it.
         yield
     finally:
         process.kill()
