@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import selectors
 import signal
 import subprocess
 import sys
@@ -42,21 +43,31 @@ def end_with_sigterm():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
+def wait_for(path, process=None):
+    """Returns when somebody accepts at the Unix socket; raises when the process or the time ends."""
+    deadline = time.monotonic() + START_LIMIT
+    with selectors.DefaultSelector() as pause:
+        while not connects(path):
+            if process is not None and process.poll() is not None:
+                raise RuntimeError(f"it ended before it listened at {path}")
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"nobody listens at {path} after {START_LIMIT} s")
+            pause.select(0.01)  # Nothing tells when a socket begins to listen.
+
+
 @contextlib.contextmanager
-def direct_server(command, path, log, environment=None):
+def direct_server(command, path, log):
     """A plugin's process without plugind: it listens at `path`."""
     with open(log, "ab") as output:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            env={**os.environ, **(environment or {}), "PLUGIND_LISTEN": "unix:" + path})
+            env={**os.environ, "PLUGIND_LISTEN": "unix:" + path})
     try:
-        deadline = time.monotonic() + START_LIMIT
-        while not connects(path):
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.01)
-            if process.returncode is not None or time.monotonic() > deadline:
-                with open(log, encoding="utf-8", errors="replace") as said:
-                    raise RuntimeError(f"{command} does not listen at {path}:\n{said.read()}")
+        try:
+            wait_for(path, process)
+        except RuntimeError as error:
+            with open(log, encoding="utf-8", errors="replace") as said:
+                raise RuntimeError(f"{command}: {error}\n{said.read()}") from None
         yield
     finally:
         process.kill()

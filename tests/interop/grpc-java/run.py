@@ -22,7 +22,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 
 from compatibility import (  # noqa: E402
-    ROOT, Tap, compare_with_page, direct_server, end_with_sigterm, markdown_table)
+    ROOT, Tap, compare_with_page, direct_server, end_with_sigterm, markdown_table,
+    wait_for)
 from private_daemon import PrivateDaemon  # noqa: E402
 
 # Every case of grpc-java's client but those that need TLS or credentials of a cloud.
@@ -89,6 +90,7 @@ def main():
             routes = {"direct": (direct, ""),
                       "front socket": (daemon.socket, "interop"),
                       "plugin socket": (daemon.plugin_socket("interop"), "")}
+            wait_for(daemon.plugin_socket("interop"))
             # At once: the cases mostly wait.
             with concurrent.futures.ThreadPoolExecutor(len(routes)) as threads:
                 outcomes = dict(zip(routes, threads.map(lambda to: run_cases(*to),

@@ -26,7 +26,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 
 from compatibility import (  # noqa: E402
-    ROOT, Tap, compare_with_page, direct_server, end_with_sigterm, markdown_table)
+    ROOT, Tap, compare_with_page, direct_server, end_with_sigterm, markdown_table,
+    wait_for)
 from private_daemon import PrivateDaemon  # noqa: E402
 
 CHECKS = ["unary", "bidirectional", "large", "metadata", "compressed", "details", "trailers-only",
@@ -217,6 +218,8 @@ def main():
                                f"command = {json.dumps(commands[plugin][0])}\n")
         with PrivateDaemon(os.path.join(options.build, "daemon", "plugind"), manifests,
                            "warning") as daemon:
+            for plugin in plugins:
+                wait_for(daemon.plugin_socket(slug(plugin)))
             for host in hosts:
                 cells = [Cell(host, plugin, commands, daemon, directory) for plugin in plugins]
                 for plugin, cell in zip(plugins, cells):
