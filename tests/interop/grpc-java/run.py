@@ -10,13 +10,14 @@ one for the table in docs/compatibility.md.  UPDATE_DOCS=1 corrects the table.
 """
 
 import argparse
-import concurrent.futures
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
@@ -57,17 +58,39 @@ def java(main, *arguments):
             "io.grpc.testing.integration." + main, *arguments]
 
 
-def run_cases(path, plugin):
-    """Returns what each case ended with, and all that was said."""
-    try:
-        done = subprocess.run(java("UnixSocketClient", path, plugin, *CASES), timeout=ROUTE_LIMIT,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True)
-        said, complaints = done.stdout, done.stderr
-    except subprocess.TimeoutExpired as late:
-        said = (late.stdout or b"").decode()
-        complaints = f"no end within {ROUTE_LIMIT} s\n" + (late.stderr or b"").decode()
-    return dict(line.split("\t", 1) for line in said.splitlines() if "\t" in line), complaints
+class Client:
+    """A process that makes every case's calls on one route, and ends with its `with`."""
+
+    def __init__(self, path, plugin):
+        self._said, self._complaints = tempfile.TemporaryFile(), tempfile.TemporaryFile()
+        self._process = subprocess.Popen(java("UnixSocketClient", path, plugin, *CASES),
+                                         stdin=subprocess.DEVNULL, stdout=self._said,
+                                         stderr=self._complaints)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._process.kill()
+        self._process.wait()
+        self._said.close()
+        self._complaints.close()
+
+    def finish(self, deadline):
+        """Returns what each case ended with, and all that was said."""
+        late = ""
+        try:
+            self._process.wait(max(0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            late = f"no end within {ROUTE_LIMIT} s\n"
+        said, complaints = (self._read(file) for file in (self._said, self._complaints))
+        outcomes = dict(line.split("\t", 1) for line in said.splitlines() if "\t" in line)
+        return outcomes, late + complaints
+
+    @staticmethod
+    def _read(file):
+        file.seek(0)
+        return file.read().decode(errors="replace")
 
 
 def main():
@@ -91,10 +114,10 @@ def main():
                       "front socket": (daemon.socket, "interop"),
                       "plugin socket": (daemon.plugin_socket("interop"), "")}
             wait_for(daemon.plugin_socket("interop"))
-            # At once: the cases mostly wait.
-            with concurrent.futures.ThreadPoolExecutor(len(routes)) as threads:
-                outcomes = dict(zip(routes, threads.map(lambda to: run_cases(*to),
-                                                        routes.values())))
+            deadline = time.monotonic() + ROUTE_LIMIT
+            with contextlib.ExitStack() as stack:  # At once: the cases mostly wait.
+                clients = {route: stack.enter_context(Client(*to)) for route, to in routes.items()}
+                outcomes = {route: client.finish(deadline) for route, client in clients.items()}
             log = daemon.log_text()
     finally:
         shutil.rmtree(directory, ignore_errors=True)

@@ -102,7 +102,12 @@ class CountingRelay:
             except OSError:
                 return  # close() has ended it
             there = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            there.connect(self._target)
+            try:
+                there.connect(self._target)
+            except OSError:
+                here.close()
+                there.close()
+                continue
             self._start(self._copy, here, there, "sent")
             self._start(self._copy, there, here, "answered")
 
