@@ -17,8 +17,8 @@ _package_missing() {
   [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) != installed ]]
 }
 
-# Packages for the sample hosts and the interop suites: only where the machine has nothing good enough, because a newer
-# Node.js or PHP from elsewhere conflicts with Debian's packages.
+# Packages for the sample hosts and the interop suites: only where the machine has nothing good
+# enough, because a newer Node.js or PHP from elsewhere conflicts with Debian's packages.
 _host_packages_missing() {
   if ! have_node; then
     command -v node >/dev/null || echo nodejs npm
