@@ -7,7 +7,6 @@ from concurrent import futures
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".cache", "stubs"))
 
 import grpc  # noqa: E402
-import matrix_pb2  # noqa: E402
 import matrix_pb2_grpc  # noqa: E402
 
 MESSAGE_LIMIT = 16 << 20
