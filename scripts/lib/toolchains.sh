@@ -15,6 +15,7 @@ RUST_MINIMUM=$(_rust_minimum)
 NODE_MINIMUM=18.0
 PHP_MINIMUM=8.1
 PYTHON_MINIMUM=3.9
+JAVA_MINIMUM=17
 
 # _have COMMAND MINIMUM VERSION-COMMAND...
 _have() {
@@ -31,8 +32,14 @@ have_node() { _have node "$NODE_MINIMUM" node --version; }
 have_npm() { have_node && command -v npm >/dev/null; }
 have_php() { _have php "$PHP_MINIMUM" php --version && php -r 'exit(extension_loaded("FFI") ? 0 : 1);'; }
 have_python() { _have python3 "$PYTHON_MINIMUM" python3 --version && python3 -c 'import venv, ensurepip' 2>/dev/null; }
+# "javac 17.0.15", but "javac 17" of a first release: the number needs no dots.
+have_java() {
+  local version
+  version=$(javac -version 2>&1 | sed -n 's/^javac \([0-9.]*\).*/\1/p')
+  [[ -n $version ]] && version_at_least "$version" "$JAVA_MINIMUM" && command -v mvn >/dev/null
+}
 
-# What to say where one is missing: install_hint go|rust|node|php|python
+# What to say where one is missing: install_hint go|rust|node|php|python|java
 install_hint() {
   case $1 in
     go) echo "install Go $GO_MINIMUM or newer: https://go.dev/dl/" ;;
@@ -40,6 +47,7 @@ install_hint() {
     node) echo "install Node.js $NODE_MINIMUM or newer with npm: apt-get install nodejs npm" ;;
     php) echo "install PHP $PHP_MINIMUM or newer with FFI: apt-get install php-cli" ;;
     python) echo "install Python $PYTHON_MINIMUM or newer with venv: apt-get install python3-venv" ;;
+    java) echo "install a JDK $JAVA_MINIMUM or newer with Maven: apt-get install openjdk-17-jdk-headless maven" ;;
   esac
 }
 
@@ -50,13 +58,14 @@ have_toolchain() {
     node) have_npm ;;
     php) have_php ;;
     python) have_python ;;
+    java) have_java ;;
     *) die "no toolchain is called $1" ;;
   esac
 }
 
 have_all_toolchains() {
   local language
-  for language in go rust node php python; do
+  for language in go rust node php python java; do
     have_toolchain "$language" || return 1
   done
 }
