@@ -6,6 +6,8 @@
 #include <string>
 #include <variant>
 
+#include "daemon/app/host_options.h"
+
 namespace plugind::app {
 
 struct Options {
@@ -13,6 +15,7 @@ struct Options {
   std::string socket;                 ///< Address of the front socket.
   std::filesystem::path runtime_dir;  ///< Absolute; the socket's directory unless given.
   std::string log_level = "info";
+  HostOptions hosts;
   bool lifeline = false;
   bool check = false;
 };
