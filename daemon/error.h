@@ -57,13 +57,15 @@ enum class StatusCode : std::int32_t {
   X(CrashLoop,            "CRASH_LOOP",             Unavailable,        "The plugin failed too often in a short time and is not started again by itself.") \
   X(StartModeManual,      "START_MODE_MANUAL",      Unavailable,        "The plugin is started by an operator only and is not running.") \
   X(Draining,             "DAEMON_DRAINING",        Unavailable,        "plugind is shutting down.")                                     \
-  X(QueueFull,            "QUEUE_FULL",             ResourceExhausted,  "Too many calls are waiting for the plugin.")                    \
+  X(QueueFull,            "QUEUE_FULL",             ResourceExhausted,  "More calls wait for an instance of the plugin than calls.queue allows.") \
   X(TooManyStreams,       "TOO_MANY_STREAMS",       ResourceExhausted,  "Too many streams of logs and events are open.")                 \
+  X(TooManyCalls,         "TOO_MANY_CALLS",         ResourceExhausted,  "More calls of the plugin are in progress than calls.max_concurrent allows.") \
   X(HeadersTooLarge,      "HEADERS_TOO_LARGE",      ResourceExhausted,  "The call's metadata is over the bound.")                        \
   X(RequestTooLarge,      "REQUEST_TOO_LARGE",      ResourceExhausted,  "A request message is over calls.max_message.")                  \
+  X(ReplyTooLarge,        "REPLY_TOO_LARGE",        ResourceExhausted,  "A reply message is over calls.max_message.")                    \
   X(RequestInvalid,       "REQUEST_INVALID",        InvalidArgument,    "The call's header fields are not those of a gRPC call.")        \
-  X(CallTimeout,          "CALL_TIMEOUT",           DeadlineExceeded,   "The call's deadline, or calls.timeout, passed.")                \
-  X(PermissionDenied,     "PERMISSION_DENIED",      PermissionDenied,   "The caller may not do this.")                                   \
+  X(CallTimeout,          "CALL_TIMEOUT",           DeadlineExceeded,   "The call's deadline, calls.timeout or calls.timeout_max passed.") \
+  X(PermissionDenied,     "PERMISSION_DENIED",      PermissionDenied,   "The caller's user may not call the plugin, or may not change anything here.") \
   X(ManifestInvalid,      "MANIFEST_INVALID",       InvalidArgument,    "A manifest has an error; it says file, line and column.")       \
   X(ConfigInvalid,        "CONFIG_INVALID",         InvalidArgument,    "A setting or command-line option is wrong.")                    \
   X(SocketInUse,          "SOCKET_IN_USE",          FailedPrecondition, "Another live daemon holds the socket.")                         \

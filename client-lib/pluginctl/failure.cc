@@ -56,7 +56,8 @@ const char* exit_code_help() {
          "  1  the daemon or the plugin answered with an error\n"
          "  2  the command line, or the input of a call, is wrong\n"
          "  3  no daemon answers at the address\n"
-         "  4  no answer in time: --timeout, or the plugin's calls.timeout, passed\n";
+         "  4  no answer in time: --timeout, or the plugin's calls.timeout, passed\n"
+         "  5  this user may not do it\n";
 }
 
 Failure failure_of(const grpc::Status& status) {
@@ -66,6 +67,8 @@ Failure failure_of(const grpc::Status& status) {
     failure.exit = ExitCode::kTimeout;
     if (failure.reason.empty()) failure.message = "there was no answer in time; see --timeout";
   }
+  // A plugin's own PERMISSION_DENIED has no reason of the daemon's.
+  if (failure.reason == "PERMISSION_DENIED") failure.exit = ExitCode::kRefused;
   if (failure.message.empty()) failure.message = "there is no message";
   return failure;
 }

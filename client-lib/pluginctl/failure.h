@@ -15,6 +15,7 @@ enum class ExitCode : int {
   kUsage = 2,     ///< The command line or its input is wrong.
   kNoDaemon = 3,  ///< No daemon answers at the address.
   kTimeout = 4,   ///< --timeout, or the plugin's calls.timeout, passed.
+  kRefused = 5,   ///< The daemon does not allow it to this user.
 };
 
 /// The table of the exit codes, one a line, for --help.

@@ -52,10 +52,26 @@ std::string restart_text(const v1::Manifest& manifest) {
 }
 
 std::string calls_text(const v1::Manifest& manifest) {
-  return "timeout " +
-         (manifest.has_calls_timeout() ? duration_text(manifest.calls_timeout()) : "none") +
-         ", requests up to " + size_text(manifest.calls_max_message()) + ", at most " +
+  std::string text =
+      "timeout " +
+      (manifest.has_calls_timeout() ? duration_text(manifest.calls_timeout()) : "none");
+  if (manifest.has_calls_timeout_max()) {
+    text += ", never over " + duration_text(manifest.calls_timeout_max());
+  }
+  return text + ", messages up to " + size_text(manifest.calls_max_message()) + ", at most " +
+         std::to_string(manifest.calls_max_concurrent()) + " at a time and " +
          std::to_string(manifest.calls_queue()) + " waiting";
+}
+
+std::string access_text(const v1::Manifest& manifest) {
+  if (!manifest.has_access()) return "everybody";
+  const v1::AccessList& access = manifest.access();
+  std::string text;
+  if (access.users_size() > 0) text = "users " + joined(access.users(), ", ");
+  if (access.groups_size() > 0) {
+    text += (text.empty() ? "groups " : "; groups ") + joined(access.groups(), ", ");
+  }
+  return text.empty() ? "root and the daemon's user only" : text;
 }
 
 void add_manifest(std::string& text, const v1::Manifest& manifest) {
@@ -76,6 +92,7 @@ void add_manifest(std::string& text, const v1::Manifest& manifest) {
   add(text, "stop", "killed " + duration_text(manifest.stop_grace()) + " after being asked");
   add(text, "restart", restart_text(manifest));
   add(text, "calls", calls_text(manifest));
+  add(text, "access", printable(access_text(manifest)));
 }
 
 std::string instances_text(const v1::Plugin& plugin, std::chrono::system_clock::time_point now,

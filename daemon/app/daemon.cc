@@ -13,6 +13,7 @@
 #include "daemon/dialect/go_plugin.h"
 #include "daemon/dialect/native.h"
 #include "daemon/forward/address.h"
+#include "daemon/platform/accounts.h"
 #include "daemon/platform/self_usage.h"
 
 namespace plugind::app {
@@ -35,7 +36,7 @@ Daemon::Daemon(Options options, platform::ServiceNotifier notifier)
       loop_(1),
       clock_(loop_.get_executor()),
       flush_queue_(loop_.get_executor()),
-      connector_(loop_.get_executor(), flush_queue_, wire::Limits{}) {}
+      connector_(loop_.get_executor(), flush_queue_, options_.hosts.limits) {}
 
 Daemon::~Daemon() = default;
 
@@ -59,7 +60,7 @@ std::expected<void, Error> Daemon::start() {
   native_ = dialect::make_native_dialect();
   go_plugin_ = dialect::make_go_plugin_dialect();
 
-  auto manifests = plugin::load_manifests(options_.manifests);
+  auto manifests = plugin::load_manifests(options_.manifests, account_lookup());
   if (!manifests) return std::unexpected(manifests.error());
 
   supervisor_ = std::make_unique<plugin::Supervisor>(
@@ -71,13 +72,18 @@ std::expected<void, Error> Daemon::start() {
                                        {plugin::DialectKind::kGoPlugin, go_plugin_.get()}},
                           .runtime_dir = runtime_dir_->path()});
   watch_events();
-  const std::string control_socket = (runtime_dir_->path() / "control.sock").string();
   forwarder_ = std::make_unique<forward::Forwarder>(
       loop_.get_executor(), flush_queue_, connector_, *supervisor_,
-      plugin::Endpoint{"unix:" + control_socket}, wire::Limits{},
+      plugin::Endpoint{"unix:" + runtime_dir_->control_socket().string()}, options_.hosts.limits,
       [](const std::string& event, const std::string& detail) {
         log_warning(event, {{"detail", detail}});
-      });
+      },
+      forward::HostPolicy{
+          .access = forward::AccessPolicy(platform::own_user_id(), options_.hosts.admin_group),
+          .idle_timeout = options_.hosts.idle_timeout,
+          .plugin_sockets = {.mode = options_.hosts.socket_mode,
+                             .group = options_.hosts.socket_group,
+                             .lock = false}});
   forwarder_->open_plugin_sockets();
   supervisor_->apply(std::move(*manifests));
   forwarder_->listen(std::move(*front_socket_));
@@ -97,10 +103,15 @@ std::expected<void, Error> Daemon::start() {
 }
 
 std::expected<void, Error> Daemon::open_front() {
-  auto runtime_dir = platform::RuntimeDir::open(options_.runtime_dir);
+  const HostOptions& hosts = options_.hosts;
+  const auto reach =
+      (hosts.socket_mode & 066) != 0 ? platform::Reach::kOthers : platform::Reach::kOwner;
+  auto runtime_dir = platform::RuntimeDir::open(options_.runtime_dir, reach);
   if (!runtime_dir) return std::unexpected(runtime_dir.error());
   runtime_dir_ = std::move(*runtime_dir);
-  auto socket = platform::LocalSocket::listen(forward::parse_address(options_.socket)->path);
+  auto socket =
+      platform::LocalSocket::listen(forward::parse_address(options_.socket)->path,
+                                    {.mode = hosts.socket_mode, .group = hosts.socket_group});
   if (!socket) return std::unexpected(socket.error());
   front_socket_ = std::move(*socket);
   // Only who holds the socket may tidy up after the last one who did.
@@ -136,7 +147,7 @@ void Daemon::run_loop() {
 }
 
 void Daemon::start_control() {
-  const auto socket = runtime_dir_->path() / "control.sock";
+  const auto socket = runtime_dir_->control_socket();
   if (auto started = control_->start(socket); !started) {
     log_error("control-failed", {{"detail", started.error().message}});
     return stop("the control service cannot start");
@@ -168,7 +179,7 @@ void Daemon::watch_events() {
 }
 
 std::expected<plugin::ReloadSummary, Error> Daemon::reload() {
-  auto manifests = plugin::load_manifests(options_.manifests);
+  auto manifests = plugin::load_manifests(options_.manifests, account_lookup());
   if (!manifests) {
     log_warning("reload-refused", {{"detail", manifests.error().message}});
     return std::unexpected(std::move(manifests.error()));
@@ -248,7 +259,7 @@ void Daemon::stop_at_once(const std::string& cause) {
 }
 
 std::string check(const Options& options) {
-  if (auto manifests = plugin::load_manifests(options.manifests); !manifests) {
+  if (auto manifests = plugin::load_manifests(options.manifests, account_lookup()); !manifests) {
     return manifests.error().message;
   }
   return "";

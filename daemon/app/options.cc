@@ -17,6 +17,7 @@ constexpr const char* kFooter = R"(
 Configuration file (TOML): the long options without the dashes, for example
   manifests = "/etc/plugind/plugins.d"
   log-level = "debug"
+  connection-idle-timeout = "10m"
 
 Signals: SIGTERM, SIGINT stop every plugin, then the daemon; SIGHUP reads the
 manifests again; SIGQUIT stops everything at once.
@@ -45,6 +46,7 @@ std::variant<Options, Exit> parse_options(int argc, char** argv) {
   std::string manifests = "/etc/plugind/plugins.d";
   std::string runtime_dir;
   std::string busy_poll = "200us";
+  HostOptionTexts hosts;
 
   CLI::App app("Runs plugins for programs in any language and forwards calls to them.", "plugind");
   app.footer(kFooter);
@@ -72,6 +74,7 @@ std::variant<Options, Exit> parse_options(int argc, char** argv) {
                  "sleeping, up to 10ms; 0us: never")
       ->type_name("DURATION")
       ->capture_default_str();
+  hosts.add_to(app);
   app.add_flag("--lifeline", options.lifeline,
                "Stop everything and exit when stdin is closed, so that a program which starts a "
                "private daemon cannot leave it behind");
@@ -88,6 +91,9 @@ std::variant<Options, Exit> parse_options(int argc, char** argv) {
   const auto wrong = [](const std::string& message) {
     return Exit{2, "plugind: " + message + "\nRun with --help for more information.\n"};
   };
+  auto parsed = hosts.parse();
+  if (!parsed) return wrong(parsed.error());
+  options.hosts = std::move(*parsed);
   if (options.socket.empty()) options.socket = platform::default_socket_address();
   const auto address = forward::parse_address(options.socket);
   if (!address) return wrong(address.error().message);

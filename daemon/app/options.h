@@ -7,6 +7,8 @@
 #include <string>
 #include <variant>
 
+#include "daemon/app/host_options.h"
+
 namespace plugind::app {
 
 struct Options {
@@ -15,6 +17,7 @@ struct Options {
   std::filesystem::path runtime_dir;  ///< Absolute; the socket's directory unless given.
   std::string log_level = "info";
   std::chrono::microseconds busy_poll{0};  ///< Look so long before a sleep; zero: never.
+  HostOptions hosts;
   bool lifeline = false;
   bool check = false;
 };

@@ -109,13 +109,17 @@ v1::InstanceState to_proto(plugin::InstanceState state) {
   return v1::INSTANCE_STATE_UNSPECIFIED;
 }
 
+std::string text_of(const plugin::Account& account) {
+  return account.name.empty() ? std::to_string(account.id) : to_utf8(account.name);
+}
+
 // What follows takes the structures apart by name, so that a member more does not compile here.
 
 v1::Manifest to_proto(const plugin::Manifest& manifest) {
   const auto& [file, name, version, dialect, command, working_directory, env, services, scope,
                start_mode, start_timeout, stop_grace, host_linger, restart_policy, restart_backoff,
-               restart_backoff_max, restart_limit, restart_window, calls_timeout, calls_max_message,
-               calls_queue, go_plugin] = manifest;
+               restart_backoff_max, restart_limit, restart_window, calls_timeout, calls_timeout_max,
+               calls_max_message, calls_max_concurrent, calls_queue, access, go_plugin] = manifest;
   v1::Manifest result;
   result.set_file(to_utf8(file.string()));
   result.set_name(to_utf8(name));
@@ -136,8 +140,16 @@ v1::Manifest to_proto(const plugin::Manifest& manifest) {
   result.set_restart_limit(restart_limit);
   set(*result.mutable_restart_window(), restart_window);
   if (calls_timeout.count() > 0) set(*result.mutable_calls_timeout(), calls_timeout);
+  if (calls_timeout_max.count() > 0) set(*result.mutable_calls_timeout_max(), calls_timeout_max);
   result.set_calls_max_message(calls_max_message);
+  result.set_calls_max_concurrent(calls_max_concurrent);
   result.set_calls_queue(calls_queue);
+  const auto& [everybody, users, groups] = access;
+  if (!everybody) {
+    v1::AccessList& list = *result.mutable_access();
+    for (const auto& user : users) list.add_users(text_of(user));
+    for (const auto& group : groups) list.add_groups(text_of(group));
+  }
   if (dialect == plugin::DialectKind::kGoPlugin) {
     const auto& [cookie_key, cookie_value, protocol_versions] = go_plugin;
     v1::GoPluginOptions& options = *result.mutable_go_plugin();

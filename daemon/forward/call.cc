@@ -34,6 +34,7 @@ Call::Call(Context& context, Downstream& downstream, wire::StreamId stream)
 
 Call::~Call() {
   if (deadline_entry_) context_.deadlines.remove(*deadline_entry_);
+  if (counted_) plugin_->end_call();
 }
 
 // -- the host's side --------------------------------------------------------------------------
@@ -53,6 +54,11 @@ void Call::route() {
   auto target = context_.router.route(downstream_->bound_plugin(), request_);
   if (!target) return answer(target.error());
   plugin_ = std::move(target->plugin);
+  const platform::PeerIdentity& peer = downstream_->host().peer;
+  const AccessPolicy& access = context_.policy.access;
+  const auto refusal = plugin_ ? access.refuse_call(peer, plugin_->manifest())
+                               : access.refuse_control(peer, request_.get(":path"));
+  if (refusal) return answer(*refusal);
   set_deadline();
   if (response_ended_) return;
   if (!plugin_) return forward_to_control();
@@ -61,6 +67,8 @@ void Call::route() {
   if (plugin_->manifest().dialect == plugin::DialectKind::kGoPlugin && answer_lifecycle_call()) {
     return;
   }
+  if (const auto begun = plugin_->begin_call(); !begun) return answer(begun.error());
+  counted_ = true;
   if (plugin::Instance* instance = plugin_->ready_instance(downstream_->host().id)) {
     forward_to_plugin(instance->shared_from_this());
   } else {
@@ -120,6 +128,11 @@ void Call::forward_to_control() {
 bool Call::open_upstream(UpstreamCore& core) {
   const Host& host = downstream_->host();
   wire::HeaderList headers;
+  const auto add_timeout = [&] {
+    const auto left = std::chrono::duration_cast<std::chrono::nanoseconds>(*deadline_ - arrived_) -
+                      (Clock::now() - arrived_);
+    headers.add("grpc-timeout", wire::format_grpc_timeout(left.count()).view());
+  };
   for (std::size_t i = 0; i < request_.count(); ++i) {
     const wire::HeaderField field = request_[i];
     // What begins with plugind- is between host and daemon, or what only the daemon may say.
@@ -128,14 +141,12 @@ bool Call::open_upstream(UpstreamCore& core) {
       // tonic refuses an authority that is a socket path, which is what many hosts send.
       headers.add(field.name, "localhost");
     } else if (field.name == "grpc-timeout" && deadline_) {
-      const auto left =
-          std::chrono::duration_cast<std::chrono::nanoseconds>(*deadline_ - arrived_) -
-          (Clock::now() - arrived_);
-      headers.add(field.name, wire::format_grpc_timeout(left.count()).view());
+      add_timeout();
     } else {
       headers.add(field.name, field.value, field.never_index);
     }
   }
+  if (deadline_ && !request_.has("grpc-timeout")) add_timeout();
   char number[24];
   if (host.peer.known) {
     const auto end = std::to_chars(number, number + sizeof number, host.peer.uid).ptr;
@@ -183,11 +194,35 @@ void Call::scan_request(const std::uint8_t* data, std::size_t size) {
     using Event = wire::MessageScanner::Event;
     if (step.event == Event::kNeedMore || step.event == Event::kInvalid) return;
     if (step.event == Event::kBegin && step.size > most) {
-      return answer(Error{Reason::kRequestTooLarge,
-                          "a request message has " + std::to_string(step.size) +
-                              " bytes; plugin '" + plugin_->name() + "' takes " +
-                              std::to_string(most) + " (calls.max_message)",
-                          {{"plugin", plugin_->name()}}});
+      return answer(message_too_large(Reason::kRequestTooLarge, step.size));
+    }
+  }
+}
+
+Error Call::message_too_large(Reason reason, std::uint64_t size) const {
+  return {reason,
+          std::string(reason == Reason::kRequestTooLarge ? "a request" : "a reply") +
+              " message has " + std::to_string(size) + " bytes; plugin '" + plugin_->name() +
+              (reason == Reason::kRequestTooLarge ? "' takes " : "' may send ") +
+              std::to_string(plugin_->manifest().calls_max_message) + " (calls.max_message)",
+          {{"plugin", plugin_->name()}}};
+}
+
+// The size of the message that is over the bound and begins in these bytes, which are cut to what
+// stands before it.  (Of a prefix that comes in pieces the first ones have gone to the host, who
+// then has the status after an unfinished prefix.)
+std::optional<std::uint64_t> Call::scan_reply(const std::uint8_t* data, std::size_t& size) {
+  const std::uint64_t most = plugin_->manifest().calls_max_message;
+  const std::uint8_t* at = data;
+  std::size_t left = size;
+  while (true) {
+    const wire::MessageScanner::Step step = reply_scanner_.next(at, left);
+    using Event = wire::MessageScanner::Event;
+    if (step.event == Event::kNeedMore || step.event == Event::kInvalid) return std::nullopt;
+    if (step.event == Event::kBegin && step.size > most) {
+      const auto read = static_cast<std::size_t>(at - data);
+      size = read > wire::kMessagePrefixSize ? read - wire::kMessagePrefixSize : 0;
+      return step.size;
     }
   }
 }
@@ -235,6 +270,7 @@ void Call::on_headers(wire::SessionHandler::Block block, wire::HeaderList& heade
     down().submit_informational(down_stream_, headers);
   } else if (block == Block::kResponse) {
     response_started_ = true;
+    scans_reply_ = plugin_ && headers.get("content-type").starts_with("application/grpc");
     down().submit_response(down_stream_, headers, end_stream ? nullptr : &down_body_);
     if (end_stream) response_ended();
   } else {
@@ -245,9 +281,12 @@ void Call::on_headers(wire::SessionHandler::Block block, wire::HeaderList& heade
 }
 
 void Call::on_data(const std::uint8_t* data, std::size_t size) {
-  if (downstream_ == nullptr || response_ended_ || !down_body_.bytes.append(data, size)) {
-    return consume_response(size);
-  }
+  if (downstream_ == nullptr || response_ended_) return consume_response(size);
+  std::size_t passed = size;
+  const auto too_large = scans_reply_ ? scan_reply(data, passed) : std::nullopt;
+  if (!down_body_.bytes.append(data, passed)) return consume_response(size);
+  consume_response(size - passed);
+  if (too_large) return answer(message_too_large(Reason::kReplyTooLarge, *too_large));
   down().resume(down_stream_, down_body_);
   down_transport_->touch();
 }
@@ -403,22 +442,22 @@ void Call::delete_if_done() {
 }
 
 void Call::set_deadline() {
-  const std::string_view text = request_.get("grpc-timeout");
-  if (!text.empty()) {
+  std::optional<std::chrono::nanoseconds> asked;
+  if (const std::string_view text = request_.get("grpc-timeout"); !text.empty()) {
     const auto timeout = wire::parse_grpc_timeout(text);
     if (!timeout) {
       return answer(make_error(Reason::kRequestInvalid,
                                "the grpc-timeout '" + std::string(text) + "' is not a timeout"));
     }
-    // Longer than a year is no deadline; adding it to a time point could overflow.
-    constexpr std::chrono::nanoseconds kYear = std::chrono::hours(24 * 365);
-    if (*timeout < kYear.count()) deadline_ = arrived_ + std::chrono::nanoseconds(*timeout);
+    asked = std::chrono::nanoseconds(*timeout);
   }
-  if (plugin_ && plugin_->manifest().calls_timeout.count() > 0) {
-    const auto most = arrived_ + plugin_->manifest().calls_timeout;
-    if (!deadline_ || most < *deadline_) deadline_ = most;
-  }
-  if (!deadline_) return;
+  using std::chrono::milliseconds;
+  const auto timeout =
+      call_timeout(asked, plugin_ ? plugin_->manifest().calls_timeout : milliseconds(0),
+                   plugin_ ? plugin_->manifest().calls_timeout_max : milliseconds(0));
+  if (!timeout) return;
+  deadline_ = arrived_ + timeout->length;
+  deadline_setting_ = timeout->setting;
   deadline_entry_ = context_.deadlines.add(*deadline_, [this] {
     deadline_entry_.reset();
     const FlushQueue::Turn turn(context_.queue);
@@ -429,6 +468,7 @@ void Call::set_deadline() {
       message += " from plugin '" + plugin_->name() + "'";
       if (up_stream_ < 0) message += ", which has not become ready";
     }
+    if (!deadline_setting_.empty()) message += " (" + std::string(deadline_setting_) + ")";
     answer(make_error(Reason::kCallTimeout, message));
   });
 }

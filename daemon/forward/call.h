@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "daemon/forward/call_timeout.h"
 #include "daemon/forward/context.h"
 #include "daemon/forward/stream_sink.h"
 #include "daemon/forward/transport.h"
@@ -64,6 +65,8 @@ class Call final : public StreamSink, public CallHook {
   void answer_http(std::string_view http_status);
   void set_deadline();
   void scan_request(const std::uint8_t* data, std::size_t size);
+  std::optional<std::uint64_t> scan_reply(const std::uint8_t* data, std::size_t& size);
+  Error message_too_large(Reason reason, std::uint64_t size) const;
   // go-plugin's services that the daemon answers itself (lifecycle_calls.cc).
   bool answer_lifecycle_call();
   void follow_output();
@@ -87,6 +90,7 @@ class Call final : public StreamSink, public CallHook {
   bool up_reset_ = false;
 
   std::shared_ptr<plugin::Plugin> plugin_;      // Null: the control service.
+  bool counted_ = false;                        // Has one of the plugin's calls.max_concurrent.
   std::shared_ptr<plugin::Instance> instance_;  // The one the call was sent to.
   std::shared_ptr<void> waiting_;               // A wait for an instance or an explanation.
 
@@ -97,6 +101,8 @@ class Call final : public StreamSink, public CallHook {
   wire::ByteQueue replay_;  // The whole request body so far, while it may have to be sent again.
   bool replayable_ = true;
   wire::MessageScanner scanner_;
+  wire::MessageScanner reply_scanner_;
+  bool scans_reply_ = false;
   std::uint64_t request_received_ = 0;
   std::uint64_t request_consumed_ = 0;
   std::uint32_t attempts_ = 0;
@@ -106,6 +112,7 @@ class Call final : public StreamSink, public CallHook {
 
   std::chrono::steady_clock::time_point arrived_;
   std::optional<std::chrono::steady_clock::time_point> deadline_;
+  std::string_view deadline_setting_;  // Which setting gave it; "" if the host did.
   std::optional<Deadlines::Entry> deadline_entry_;
   std::shared_ptr<void> output_subscription_;
 };

@@ -2,12 +2,18 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
+#include <chrono>
 #include <cstdint>
+#include <expected>
+#include <functional>
 
+#include "daemon/forward/access.h"
 #include "daemon/forward/deadlines.h"
 #include "daemon/forward/flush_queue.h"
 #include "daemon/forward/host_table.h"
 #include "daemon/forward/router.h"
+#include "daemon/platform/local_socket.h"
+#include "daemon/platform/peer_identity.h"
 #include "proto/wire/session.h"
 
 namespace plugind::forward {
@@ -20,6 +26,18 @@ struct Counters {
   std::uint64_t connections = 0;     ///< Open ones of hosts.
 };
 
+/// What holds for hosts and their connections.
+struct HostPolicy {
+  AccessPolicy access{};
+  /// After so long without a call a connection is closed; 0: never.
+  std::chrono::milliseconds idle_timeout{0};
+  /// Of plugin sockets.  The front socket's lock guards the whole runtime directory.
+  platform::LocalSocketOptions plugin_sockets{.lock = false};
+  /// Who is at the other end of a socket.  Tests make hosts of other users with it.
+  std::function<std::expected<platform::PeerIdentity, Error>(int socket)> identify =
+      platform::peer_identity;
+};
+
 struct Context {
   boost::asio::any_io_executor loop;
   FlushQueue& queue;
@@ -28,6 +46,7 @@ struct Context {
   Router& router;
   ControlLink& control;
   wire::Limits limits;
+  HostPolicy policy;
   bool draining = false;
   Counters counters;
 };

@@ -11,9 +11,14 @@ namespace plugind::forward {
 class Deadlines {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
+  using Now = TimePoint (*)();
   using Entry = std::multimap<TimePoint, std::function<void()>>::iterator;
 
-  explicit Deadlines(boost::asio::any_io_executor loop) : timer_(std::move(loop)) {}
+  /// `now` is what a test may put in the place of the time.
+  explicit Deadlines(boost::asio::any_io_executor loop, Now now = std::chrono::steady_clock::now)
+      : timer_(std::move(loop)), now_(now) {}
+
+  TimePoint now() const { return now_(); }
 
   /// `expired` is called once at `when`, unless the entry is removed before.
   Entry add(TimePoint when, std::function<void()> expired) {
@@ -22,6 +27,15 @@ class Deadlines {
     return entry;
   }
   void remove(Entry entry) { entries_.erase(entry); }
+  /// Calls back what is due.  The timer does it; tests do when they have moved the time.
+  void expire() {
+    const TimePoint now = now_();
+    while (!entries_.empty() && entries_.begin()->first <= now) {
+      const auto node = entries_.extract(entries_.begin());
+      node.mapped()();
+    }
+    if (!entries_.empty()) arm();
+  }
 
  private:
   void arm() {
@@ -30,16 +44,8 @@ class Deadlines {
       if (!ec) expire();
     });
   }
-  void expire() {
-    const TimePoint now = std::chrono::steady_clock::now();
-    while (!entries_.empty() && entries_.begin()->first <= now) {
-      const auto node = entries_.extract(entries_.begin());
-      node.mapped()();
-    }
-    if (!entries_.empty()) arm();
-  }
-
   boost::asio::steady_timer timer_;
+  Now now_;
   std::multimap<TimePoint, std::function<void()>> entries_;
 };
 

@@ -16,14 +16,28 @@ Downstream::Downstream(Context& context, Transport::Socket socket, std::string b
       closed_(std::move(closed)),
       transport_(std::make_shared<Transport>(
           context.queue, std::move(socket), wire::Role::kServer, context.limits,
-          static_cast<wire::SessionHandler&>(*this), static_cast<Transport::Owner&>(*this))) {}
+          static_cast<wire::SessionHandler&>(*this), static_cast<Transport::Owner&>(*this))),
+      idle_(context.deadlines, context.policy.idle_timeout, [this] { on_idle(); }) {}
 
 void Downstream::drain() {
   transport_->session().submit_goaway();
   transport_->touch();
 }
 
+// The two steps of RFC 9113 section 6.8: calls that are on their way when the host hears of it are
+// still served.  A client that has no call then closes by itself; for others the end comes when the
+// connection has been idle once more.
+void Downstream::on_idle() {
+  // Its instances end with a host's last connection, and with them the state that they keep for it.
+  if (context_.router.supervisor().serves(host_.id)) return;
+  const FlushQueue::Turn turn(context_.queue);
+  if (std::exchange(says_goodbye_, true)) return drain();
+  transport_->session().submit_goaway_notice();
+  transport_->touch();
+}
+
 void Downstream::close() {
+  idle_.stop();
   transport_->session().terminate(wire::kNoError);
   transport_->detach();
   lose_calls();
@@ -33,12 +47,14 @@ void Downstream::lose_calls() {
   while (!calls_.empty()) {
     Call& call = calls_.front();
     calls_.pop_front();
+    idle_.call_ended();
     call.on_downstream_lost();
   }
 }
 
 void Downstream::on_transport_closed(const std::string& why) {
   const auto self = shared_from_this();
+  idle_.stop();
   lose_calls();
   closed_(*this, why);
 }
@@ -55,6 +71,7 @@ void Downstream::note_plugin_call() {
 void* Downstream::on_stream_opened(wire::StreamId stream) {
   auto* call = new Call(context_, *this, stream);
   calls_.push_back(*call);
+  idle_.call_began();
   return call;
 }
 
@@ -94,6 +111,7 @@ void Downstream::on_stream_closed(wire::StreamId, void* user, std::uint32_t) {
   if (user == nullptr) return;
   Call& call = *call_of(user);
   calls_.erase(calls_.iterator_to(call));
+  idle_.call_ended();
   call.on_downstream_closed();
 }
 

@@ -9,6 +9,7 @@
 #include "daemon/forward/call.h"
 #include "daemon/forward/context.h"
 #include "daemon/forward/host_table.h"
+#include "daemon/forward/idle_watch.h"
 #include "daemon/forward/transport.h"
 
 namespace plugind::forward {
@@ -24,7 +25,10 @@ class Downstream final : public std::enable_shared_from_this<Downstream>,
   Downstream(Context& context, Transport::Socket socket, std::string bound_plugin, Host host,
              Closed closed);
 
-  void start() { transport_->start(); }
+  void start() {
+    transport_->start();
+    idle_.start();
+  }
   const std::shared_ptr<Transport>& transport() { return transport_; }
   const std::string& bound_plugin() const { return bound_plugin_; }
   const Host& host() const { return host_; }
@@ -52,6 +56,7 @@ class Downstream final : public std::enable_shared_from_this<Downstream>,
   void on_settings() override {}
   void on_transport_closed(const std::string& why) override;
   void lose_calls();
+  void on_idle();
 
   Context& context_;
   const std::string bound_plugin_;
@@ -62,6 +67,8 @@ class Downstream final : public std::enable_shared_from_this<Downstream>,
                          boost::intrusive::constant_time_size<false>>
       calls_;
   bool interest_ended_ = false;
+  IdleWatch idle_;
+  bool says_goodbye_ = false;  // It has been idle, and its host was asked to open no more calls.
 };
 
 }  // namespace plugind::forward

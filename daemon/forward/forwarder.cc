@@ -6,7 +6,8 @@ namespace plugind::forward {
 
 Forwarder::Forwarder(boost::asio::any_io_executor loop, FlushQueue& queue,
                      UpstreamConnector& connector, plugin::Supervisor& supervisor,
-                     plugin::Endpoint control, const wire::Limits& limits, Listener::Report report)
+                     plugin::Endpoint control, const wire::Limits& limits, Listener::Report report,
+                     HostPolicy policy)
     : supervisor_(supervisor),
       deadlines_(loop),
       hosts_([&supervisor](plugin::HostId host) { supervisor.host_gone(host); },
@@ -20,6 +21,7 @@ Forwarder::Forwarder(boost::asio::any_io_executor loop, FlushQueue& queue,
                .router = router_,
                .control = control_,
                .limits = limits,
+               .policy = std::move(policy),
                .draining = false,
                .counters = {}},
       report_(std::move(report)) {}
@@ -50,8 +52,7 @@ void Forwarder::open_plugin_sockets() {
 void Forwarder::open_plugin_socket(const std::string& name) {
   if (plugin_sockets_.contains(name)) return;
   const std::string path = supervisor_.plugin_socket_path(name).string();
-  // The front socket's lock guards the whole runtime directory.
-  auto socket = platform::LocalSocket::listen(path, {.lock = false});
+  auto socket = platform::LocalSocket::listen(path, context_.policy.plugin_sockets);
   if (!socket) {
     report_("plugin-socket-failed", "plugin=" + name + " " + socket.error().message);
     return;

@@ -20,10 +20,11 @@ namespace plugind::forward {
 
 class Forwarder {
  public:
-  /// All references outlive the forwarder.  `control`: where the control service listens.
+  /// All references outlive the forwarder.  `control`: where the control service listens; nobody
+  /// else may be able to connect there, as what comes in through the forwarder has been checked.
   Forwarder(boost::asio::any_io_executor loop, FlushQueue& queue, UpstreamConnector& connector,
             plugin::Supervisor& supervisor, plugin::Endpoint control, const wire::Limits& limits,
-            Listener::Report report);
+            Listener::Report report, HostPolicy policy = {});
   ~Forwarder();
 
   /// Serves the front socket.

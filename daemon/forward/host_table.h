@@ -1,4 +1,5 @@
-// Which hosts are connected: a process counts once, whatever number of connections it opens.
+// Which hosts are connected: a process of one user counts once, whatever number of connections it
+// opens.
 #pragma once
 
 #include <cstdint>
@@ -25,15 +26,16 @@ class HostTable {
   HostTable(Changed gone, Changed back) : on_gone_(std::move(gone)), on_back_(std::move(back)) {}
 
   Host connected(const platform::PeerIdentity& peer) {
-    Entry& entry = entries_[peer.host];
+    Entry& entry = entries_[{peer.host, peer.uid}];
     if (entry.id == 0) entry.id = next_++;
     if (entry.connections++ == 0) on_back_(entry.id);
     return {entry.id, peer};
   }
   void disconnected(const Host& host) {
-    const auto it = entries_.find(host.peer.host);
+    const Key key{host.peer.host, host.peer.uid};
+    const auto it = entries_.find(key);
     if (it == entries_.end() || --it->second.connections > 0) return;
-    gone_.push_back(host.peer.host);
+    gone_.push_back(key);
     if (gone_.size() > kRemembered) {
       const auto oldest = entries_.find(gone_.front());
       if (oldest != entries_.end() && oldest->second.connections == 0) entries_.erase(oldest);
@@ -50,9 +52,19 @@ class HostTable {
     plugin::HostId id = 0;
     std::uint32_t connections = 0;
   };
-  std::unordered_map<platform::HostKey, Entry> entries_;
+  // A process that became another user's, by a setuid program for example, is another host: what
+  // the first one left in its instances is not for the second one to use.
+  struct Key {
+    platform::HostKey host;
+    std::uint32_t uid;
+    bool operator==(const Key&) const = default;
+  };
+  struct Hash {
+    std::size_t operator()(const Key& key) const { return key.host.hash() * 31 + key.uid; }
+  };
+  std::unordered_map<Key, Entry, Hash> entries_;
   plugin::HostId next_ = 1;
-  std::deque<platform::HostKey> gone_;  // In the order they went.
+  std::deque<Key> gone_;  // In the order they went.
   Changed on_gone_;
   Changed on_back_;
 };

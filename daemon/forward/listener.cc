@@ -45,7 +45,7 @@ void Listener::on_accept(const boost::system::error_code& ec, Transport::Socket 
     });
     return;
   }
-  const auto peer = platform::peer_identity(socket.native_handle());
+  const auto peer = context_.policy.identify(socket.native_handle());
   if (!peer) {
     report_("peer-unknown", peer.error().message);
     return accept();

@@ -4,13 +4,15 @@
 #include <cstdint>
 #include <expected>
 #include <filesystem>
+#include <optional>
 
 #include "daemon/error.h"
 
 namespace plugind::platform {
 
 struct LocalSocketOptions {
-  std::uint32_t mode = 0600;  ///< Of the socket file.
+  std::uint32_t mode = 0600;  ///< Of the socket file; who may write to it may connect.
+  std::optional<std::uint32_t> group = {};  ///< Its group, as a gid; that of the process if absent.
   int backlog = 511;
   /// Holds PATH.lock for the life of the object, so that of two starters exactly one wins.  Without
   /// it the caller must be the only one who may bind there (below a runtime directory that it

@@ -6,6 +6,7 @@
 #include <expected>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "daemon/error.h"
 
@@ -32,16 +33,18 @@ class HostKey {
 };
 
 struct PeerIdentity {
-  /// False over TCP: then uid, gid and pid mean nothing and `host` is unique.
+  /// False over TCP: then uid, gid, groups and pid mean nothing and `host` is unique.
   bool known = false;
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
+  std::vector<std::uint32_t> groups = {};  ///< The supplementary ones.
   std::int64_t pid = 0;
   HostKey host;
 };
 
-/// The peer of a connected stream socket; the descriptor is borrowed.  A Unix peer that is gone
-/// already has its uid, gid and pid as they were at connect, and a unique `host`.
+/// The peer of a connected stream socket; the descriptor is borrowed.  The kernel tells who it was
+/// when it connected, whatever it became since; a Unix peer that is gone already has a unique
+/// `host`.
 /// Error (System): not a socket.
 std::expected<PeerIdentity, Error> peer_identity(int socket);
 

@@ -14,13 +14,19 @@ namespace plugind::platform {
 /// "unix:$XDG_RUNTIME_DIR/plugind/plugind.sock", else "unix:/run/plugind/plugind.sock".
 std::string default_socket_address();
 
+/// Whether others than our user are to reach sockets in it.
+enum class Reach { kOwner, kOthers };
+
 /// The runtime directory: the directory of the front socket.
 class RuntimeDir {
  public:
-  /// Makes `path` (mode 0700, missing parents included) and its subdirectories, or checks that they
-  /// are safe: directories that belong to us and that nobody else may write to.
-  /// Error: RuntimeDirUnsafe, telling the chown or chmod to run; System.
-  static std::expected<RuntimeDir, Error> open(const std::filesystem::path& path);
+  /// Makes `path` (missing parents included) and its subdirectories, or checks that they are safe:
+  /// directories that belong to us and that nobody else may write to.  They get the mode 0700; with
+  /// Reach::kOthers `path` and plugins() get 0711.  A `path` that is there already keeps its mode.
+  /// Error: RuntimeDirUnsafe, telling the chown or chmod to run; ConfigInvalid: others are to reach
+  /// what is in `path`, and its mode keeps them out; System.
+  static std::expected<RuntimeDir, Error> open(const std::filesystem::path& path,
+                                               Reach reach = Reach::kOwner);
 
   /// Removes what a dead daemon left below plugins/ and instances/.  Only for the one daemon that
   /// may be here: call it once the front socket's lock is held (local_socket.h).
@@ -29,6 +35,9 @@ class RuntimeDir {
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path plugins() const { return path_ / "plugins"; }
   std::filesystem::path instances() const { return path_ / "instances"; }
+  /// Where the control service listens: in a directory that is ours alone, whoever may reach the
+  /// other sockets.  What comes in there has been checked already.
+  std::filesystem::path control_socket() const { return instances() / "control.sock"; }
 
  private:
   explicit RuntimeDir(std::filesystem::path path) : path_(std::move(path)) {}

@@ -68,13 +68,15 @@ std::expected<std::vector<std::filesystem::path>, Error> manifest_files(
 }  // namespace
 
 std::expected<Manifest, Error> parse_manifest(std::string_view text,
-                                              const std::filesystem::path& file) {
-  auto parsed = parse_manifest_text(text, file);
+                                              const std::filesystem::path& file,
+                                              const AccountLookup& accounts) {
+  auto parsed = parse_manifest_text(text, file, accounts);
   if (!parsed) return std::unexpected(all_of(parsed.error(), file));
   return std::move(parsed->manifest);
 }
 
-std::expected<std::vector<Manifest>, Error> load_manifests(const std::filesystem::path& directory) {
+std::expected<std::vector<Manifest>, Error> load_manifests(const std::filesystem::path& directory,
+                                                           const AccountLookup& accounts) {
   const auto files = manifest_files(directory);
   if (!files) return std::unexpected(files.error());
   std::vector<Manifest> manifests;
@@ -86,7 +88,7 @@ std::expected<std::vector<Manifest>, Error> load_manifests(const std::filesystem
       add_line(mistakes, describe({1, 1, text.error()}, file));
       continue;
     }
-    auto parsed = parse_manifest_text(*text, file);
+    auto parsed = parse_manifest_text(*text, file, accounts);
     if (!parsed) {
       add_line(mistakes, all_of(parsed.error(), file).message);
       continue;

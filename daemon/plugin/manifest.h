@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <expected>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -31,6 +32,23 @@ struct GoPluginOptions {
   std::vector<std::uint32_t> protocol_versions{1};  ///< `go-plugin.protocol_versions`
 
   bool operator==(const GoPluginOptions&) const = default;
+};
+
+/// A user or a group of an access list.
+struct Account {
+  std::uint32_t id = 0;  ///< uid or gid
+  std::string name;      ///< "" if the manifest gives the number.
+
+  bool operator==(const Account&) const = default;
+};
+
+/// Who may call the plugin, besides root and the daemon's own user; table `[access]`.
+struct AccessList {
+  bool everybody = true;        ///< The manifest has neither of the two.
+  std::vector<Account> users;   ///< `access.users`
+  std::vector<Account> groups;  ///< `access.groups`
+
+  bool operator==(const AccessList&) const = default;
 };
 
 struct Manifest {
@@ -61,25 +79,42 @@ struct Manifest {
   std::chrono::milliseconds restart_window{
       60'000};  ///< `restart.window`: … before the crash loop is broken
 
-  std::chrono::milliseconds calls_timeout{0};      ///< `calls.timeout`: 0 = none but the caller's
-  std::uint64_t calls_max_message = 256ull << 20;  ///< `calls.max_message`
+  std::chrono::milliseconds calls_timeout{
+      0};  ///< `calls.timeout`: of calls whose caller sets none; 0 = none
+  std::chrono::milliseconds calls_timeout_max{
+      0};  ///< `calls.timeout_max`: of every call, whatever its caller asks for; 0 = no bound
+  std::uint64_t calls_max_message = 256ull << 20;  ///< `calls.max_message`: requests and replies
+  std::uint32_t calls_max_concurrent = 16'384;  ///< `calls.max_concurrent`: calls in progress, of
+                                                ///< all hosts, the waiting ones included
   std::uint32_t calls_queue = 1024;  ///< `calls.queue`: calls that may wait for an instance
 
+  AccessList access;
   GoPluginOptions go_plugin;
 
   bool operator==(const Manifest&) const = default;
+};
+
+/// How the names in access lists become ids: the id, or what is wrong with the name ("is no user
+/// of this system").  Left out, every name is wrong, and only numbers can be given.
+struct AccountLookup {
+  using Function =
+      std::function<std::expected<std::uint32_t, std::string>(const std::string& name)>;
+  Function user = {};
+  Function group = {};
 };
 
 /// Parses the text of one manifest.  `file` is used for messages and to resolve relative commands.
 /// The message of an Error lists every mistake, one a line: "FILE:LINE:COLUMN: what; did you mean
 /// …?"
 std::expected<Manifest, Error> parse_manifest(std::string_view text,
-                                              const std::filesystem::path& file);
+                                              const std::filesystem::path& file,
+                                              const AccountLookup& accounts = {});
 
 /// Reads every `*.toml` file of `directory`, in order of name.  All or nothing: the Error lists the
 /// mistakes of all files, two files of one name included.  A directory that does not
 /// exist is an Error, an empty one is not.
-std::expected<std::vector<Manifest>, Error> load_manifests(const std::filesystem::path& directory);
+std::expected<std::vector<Manifest>, Error> load_manifests(const std::filesystem::path& directory,
+                                                           const AccountLookup& accounts = {});
 
 /// "500ms", "5s", "2m", "1h".  A number without a unit is an Error.
 std::expected<std::chrono::milliseconds, Error> parse_duration(std::string_view text);

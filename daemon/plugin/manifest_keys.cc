@@ -113,6 +113,7 @@ std::string cookie_key_problem(std::string_view text) {
 using Text = std::string;
 using TextList = std::vector<std::string>;
 using TextTable = std::map<std::string, std::string>;
+using AccountList = std::vector<Account>;
 using CountList = std::vector<std::uint32_t>;
 using std::chrono::milliseconds;
 
@@ -230,18 +231,48 @@ std::vector<ManifestKey> build() {
        .kind = DurationKey{FIELD(milliseconds, calls_timeout), "0s", "24h"},
        .default_value = "\"0s\"",
        .example = "\"30s\"",
-       .doc = "The longest a call may take; a caller's own deadline may be shorter. `0s`: no bound "
-              "but the caller's."},
+       .doc =
+           "How long a call may take whose caller sets no deadline. `0s`: as long as it wants, or "
+           "`calls.timeout_max`."},
+      {.name = "calls.timeout_max",
+       .kind = DurationKey{FIELD(milliseconds, calls_timeout_max), "0s", "24h"},
+       .default_value = "\"0s\"",
+       .example = "\"5m\"",
+       .doc = "The longest that any call may take. A caller who asks for more, or for no deadline, "
+              "gets this. `0s`: no bound."},
       {.name = "calls.max_message",
        .kind = SizeKey{FIELD(std::uint64_t, calls_max_message), "1KiB", "2GiB"},
        .default_value = "\"256MiB\"",
        .example = "\"16MiB\"",
-       .doc = "The largest request message."},
+       .doc = "The largest message, of a request or of a reply."},
+      {.name = "calls.max_concurrent",
+       .kind = CountKey{FIELD(std::uint32_t, calls_max_concurrent), 1, 1'048'576},
+       .default_value = "16384",
+       .example = "100",
+       .doc = "How many calls of the plugin may be in progress at a time, those of all hosts and "
+              "those that wait for an instance together. One more is refused at once."},
       {.name = "calls.queue",
        .kind = CountKey{FIELD(std::uint32_t, calls_queue), 1, 65536},
        .default_value = "1024",
        .example = "64",
-       .doc = "How many calls may wait for an instance."},
+       .doc = "How many calls may wait for an instance to be ready; with `scope = \"host\"`, of "
+              "each host. One more is refused at once."},
+      {.name = "access.users",
+       .kind = AccountListKey{FIELD(AccountList, access.users), 1024, "user",
+                              [](const AccountLookup& l) -> const AccountLookup::Function& {
+                                return l.user;
+                              }},
+       .example = "[\"alice\", 1000]",
+       .doc = "The users whose programs may call the plugin, by name or uid; see "
+              "[access](#access). Without `access.users` and `access.groups` everybody may who can "
+              "open the socket."},
+      {.name = "access.groups",
+       .kind = AccountListKey{FIELD(AccountList, access.groups), 1024, "group",
+                              [](const AccountLookup& l) -> const AccountLookup::Function& {
+                                return l.group;
+                              }},
+       .example = "[\"builders\", 100]",
+       .doc = "The groups whose members' programs may call the plugin, by name or gid."},
       {.name = "go-plugin.cookie_key",
        .kind = TextKey{FIELD(Text, go_plugin.cookie_key), cookie_key_problem},
        .example = "\"BASIC_PLUGIN\"",
@@ -287,6 +318,7 @@ struct DescribeKind {
   }
   std::string operator()(const TextListKey&) const { return "list of text"; }
   std::string operator()(const CountListKey&) const { return "list of numbers"; }
+  std::string operator()(const AccountListKey&) const { return "list of names and numbers"; }
   std::string operator()(const TextTableKey&) const { return "table of text"; }
 };
 

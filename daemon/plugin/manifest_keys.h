@@ -52,6 +52,13 @@ struct CountListKey {
   std::vector<std::uint32_t>& (*field)(Manifest&);
   std::size_t min_items, max_items;
 };
+/// An array of names and ids of users or groups.
+struct AccountListKey {
+  std::vector<Account>& (*field)(Manifest&);
+  std::size_t max_items;
+  std::string_view noun;  ///< "user" or "group"
+  const AccountLookup::Function& (*lookup)(const AccountLookup&);
+};
 /// A table of text.  `problem` gets name and value.
 struct TextTableKey {
   std::map<std::string, std::string>& (*field)(Manifest&);
@@ -60,7 +67,7 @@ struct TextTableKey {
 };
 
 using KeyKind = std::variant<TextKey, ChoiceKey, DurationKey, SizeKey, CountKey, TextListKey,
-                             CountListKey, TextTableKey>;
+                             CountListKey, AccountListKey, TextTableKey>;
 
 struct ManifestKey {
   std::string_view name;  ///< Dotted, for example "start.timeout".

@@ -37,6 +37,8 @@ std::string type_name(const toml::node& node) {
 // Sets the fields of one manifest and collects the mistakes.
 class Reader {
  public:
+  explicit Reader(const AccountLookup& accounts) : accounts_(accounts) {}
+
   Manifest manifest;
   std::vector<Mistake> mistakes;
 
@@ -225,6 +227,53 @@ class Reader {
     kind.field(manifest) = std::move(result);
   }
 
+  std::optional<Account> account_of(const ManifestKey& key, const AccountListKey& kind,
+                                    const toml::node& item) {
+    if (const auto* number = item.as_integer()) {
+      // The highest one means "none" to the system.
+      if (number->get() >= 0 && number->get() < UINT32_MAX) {
+        return Account{static_cast<std::uint32_t>(number->get()), ""};
+      }
+      mistake(item.source(), in_ticks(key.name) + " must be from 0 to 4294967294, not " +
+                                 std::to_string(number->get()));
+      return std::nullopt;
+    }
+    const auto* text = item.as_string();
+    if (!text) {
+      wrong_type(key, item, "a list of names and numbers");
+      return std::nullopt;
+    }
+    const auto& name = text->get();
+    const auto& lookup = kind.lookup(accounts_);
+    // A C string to the system, which would take what stands before the NUL.
+    const bool sane = !name.empty() && name.find('\0') == name.npos;
+    const std::string noun(kind.noun);
+    const auto id =
+        sane && lookup ? lookup(name) : std::unexpected("is no " + noun + " of this system");
+    if (id) return Account{*id, name};
+    std::string what = in_ticks(key.name) + ": " + in_quotes(name) + " " + id.error();
+    if (!name.empty() && name.find_first_not_of("0123456789") == name.npos) {
+      what += "; write a number without quotes";
+    }
+    mistake(item.source(), std::move(what));
+    return std::nullopt;
+  }
+
+  void read_value(const ManifestKey& key, const AccountListKey& kind, const toml::node& node) {
+    const toml::array* items = node.as_array();
+    if (!items) return wrong_type(key, node, "a list of names and numbers");
+    if (items->size() > kind.max_items) {
+      return mistake(node.source(), in_ticks(key.name) + " takes at most " +
+                                        std::to_string(kind.max_items) + " items");
+    }
+    std::vector<Account> result;
+    for (const toml::node& item : *items) {
+      if (auto account = account_of(key, kind, item)) result.push_back(std::move(*account));
+    }
+    kind.field(manifest) = std::move(result);
+    manifest.access.everybody = false;
+  }
+
   void read_value(const ManifestKey& key, const TextTableKey& kind, const toml::node& node) {
     const toml::table* table = node.as_table();
     if (!table) return wrong_type(key, node, "a table of text");
@@ -243,6 +292,7 @@ class Reader {
     }
   }
 
+  const AccountLookup& accounts_;
   std::map<std::string, toml::source_region, std::less<>> seen_;
 };
 
@@ -256,6 +306,10 @@ void check_whole(Reader& reader) {
     reader.mistake(
         reader.where(reader.has("restart.backoff_max") ? "restart.backoff_max" : "restart.backoff"),
         "`restart.backoff` is longer than `restart.backoff_max`");
+  }
+  if (m.calls_timeout_max.count() > 0 && m.calls_timeout > m.calls_timeout_max) {
+    reader.mistake(reader.where("calls.timeout"),
+                   "`calls.timeout` is longer than `calls.timeout_max`");
   }
   for (std::string_view key :
        {"go-plugin.cookie_key", "go-plugin.cookie_value", "go-plugin.protocol_versions"}) {
@@ -280,13 +334,13 @@ void check_whole(Reader& reader) {
 }  // namespace
 
 std::expected<ParsedManifest, std::vector<Mistake>> parse_manifest_text(
-    std::string_view text, const std::filesystem::path& file) {
+    std::string_view text, const std::filesystem::path& file, const AccountLookup& accounts) {
   if (text.size() > kMaxManifestBytes) {
     return std::unexpected(std::vector<Mistake>{{1, 1, "the file is larger than 1 MiB"}});
   }
   const auto parsed = parse_toml(text);
   if (!parsed) return std::unexpected(std::vector<Mistake>{parsed.error()});
-  Reader reader;
+  Reader reader(accounts);
   reader.read(*parsed);
   check_whole(reader);
   if (!reader.mistakes.empty()) {

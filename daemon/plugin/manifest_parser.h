@@ -29,7 +29,7 @@ struct ParsedManifest {
 
 /// All mistakes, in the order of their lines, or the manifest.
 std::expected<ParsedManifest, std::vector<Mistake>> parse_manifest_text(
-    std::string_view text, const std::filesystem::path& file);
+    std::string_view text, const std::filesystem::path& file, const AccountLookup& accounts = {});
 
 /// "FILE:LINE:COLUMN: TEXT".
 std::string describe(const Mistake& mistake, const std::filesystem::path& file);

@@ -304,6 +304,25 @@ void Plugin::clear_failures() {
 
 bool Plugin::has_instances() const { return !instances_.empty(); }
 
+bool Plugin::serves(HostId host) const {
+  if (manifest_->scope != Scope::kHost) return false;
+  const auto it = slots_.find(host);
+  return it != slots_.end() && it->second.instance != nullptr;
+}
+
+std::expected<void, Error> Plugin::begin_call() {
+  if (calls_in_progress_ >= manifest_->calls_max_concurrent) {
+    return std::unexpected(Error{
+        Reason::kTooManyCalls,
+        std::to_string(calls_in_progress_) + " calls of plugin '" + name() +
+            "' are in progress already (calls.max_concurrent). Call less at once, or raise the "
+            "bound.",
+        {{"plugin", name()}}});
+  }
+  ++calls_in_progress_;
+  return {};
+}
+
 PluginStatus Plugin::status() const {
   PluginStatus status;
   status.manifest = *manifest_;

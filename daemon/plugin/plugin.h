@@ -68,6 +68,13 @@ class Plugin : public std::enable_shared_from_this<Plugin>, private Instance::Ow
   /// Forgets failures.
   void clear_failures();
   bool has_instances() const;
+  /// Whether it has an instance of this host's own.
+  bool serves(HostId host) const;
+
+  /// A call wants to begin: whether calls.max_concurrent leaves it a place.  One that got it gives
+  /// it back with end_call().
+  std::expected<void, Error> begin_call();
+  void end_call() { --calls_in_progress_; }
   void count_call() { ++calls_; }
 
  private:
@@ -119,6 +126,7 @@ class Plugin : public std::enable_shared_from_this<Plugin>, private Instance::Ow
   std::uint64_t starts_ = 0;
   std::uint64_t failures_ = 0;
   std::uint64_t calls_ = 0;
+  std::uint32_t calls_in_progress_ = 0;
   std::string last_failure_;
   InstanceState rest_state_ = InstanceState::kStopped;  // While there is no instance.
   std::string rest_cause_ = "not started yet";

@@ -1,5 +1,6 @@
 #include "daemon/plugin/supervisor.h"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <utility>
 
@@ -210,6 +211,11 @@ void Supervisor::host_gone(std::uint64_t host) {
 
 void Supervisor::host_back(std::uint64_t host) {
   for (const auto& [name, plugin] : impl_->plugins) plugin->host_back(host);
+}
+
+bool Supervisor::serves(std::uint64_t host) const {
+  return std::ranges::any_of(impl_->plugins,
+                             [&](const auto& entry) { return entry.second->serves(host); });
 }
 
 }  // namespace plugind::plugin

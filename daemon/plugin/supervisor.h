@@ -110,6 +110,9 @@ class Supervisor {
   /// It has connected again.
   void host_back(std::uint64_t host);
 
+  /// Whether some plugin has an instance of `host`'s own.
+  bool serves(std::uint64_t host) const;
+
   std::filesystem::path plugin_socket_path(const std::string& name) const;
 
   /// For the router.  Null when there is none.

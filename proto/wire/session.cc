@@ -29,14 +29,28 @@ bool is_hop_by_hop(std::string_view name) {
          name == "keep-alive" || name == "proxy-connection";
 }
 
+/// A bit for each pseudo header field of a request, 0 for what is none.
+std::uint8_t pseudo_bit(std::string_view name) {
+  if (name == ":method") return 1;
+  if (name == ":path") return 2;
+  if (name == ":scheme") return 4;
+  if (name == ":authority") return 8;
+  return 0;
+}
+
 /// What RFC 9113 section 8 demands of a request's field, but for the characters of :authority: many
 /// gRPC clients on Unix sockets send the socket's path there, which nghttp2's own check refuses.
-bool is_valid_request_field(std::string_view name, std::string_view value, bool after_regular) {
+/// `pseudo` has the bits of the pseudo header fields so far.  One that stands twice would be read
+/// by one hop here and by the next one there: what is checked must be what is called.
+bool is_valid_request_field(std::string_view name, std::string_view value, bool after_regular,
+                            std::uint8_t& pseudo) {
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(value.data());
   if (nghttp2_check_header_value(bytes, value.size()) == 0) return false;
   if (name.starts_with(':')) {
-    return !after_regular &&
-           (name == ":method" || name == ":path" || name == ":scheme" || name == ":authority");
+    const std::uint8_t bit = pseudo_bit(name);
+    if (after_regular || bit == 0 || (pseudo & bit) != 0) return false;
+    pseudo |= bit;
+    return true;
   }
   if (is_hop_by_hop(name) || (name == "te" && value != "trailers")) return false;
   return nghttp2_check_header_name(reinterpret_cast<const std::uint8_t*>(name.data()),
@@ -97,6 +111,7 @@ struct Session::Callbacks {
     s.block_too_large_ = false;
     s.block_invalid_ = false;
     s.block_has_regular_ = false;
+    s.block_pseudo_ = 0;
     if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
       void* user = s.handler_.on_stream_opened(frame->hd.stream_id);
       nghttp2_session_set_stream_user_data(s.session_, frame->hd.stream_id, user);
@@ -116,7 +131,9 @@ struct Session::Callbacks {
     const std::string_view field(reinterpret_cast<const char*>(name), name_size);
     const std::string_view text(reinterpret_cast<const char*>(value), value_size);
     if (s.role_ == Role::kServer) {
-      if (!is_valid_request_field(field, text, s.block_has_regular_)) s.block_invalid_ = true;
+      if (!is_valid_request_field(field, text, s.block_has_regular_, s.block_pseudo_)) {
+        s.block_invalid_ = true;
+      }
       if (!field.starts_with(':')) s.block_has_regular_ = true;
     }
     const bool added = s.block_.add(field, text, (flags & NGHTTP2_NV_FLAG_NO_INDEX) != 0);

@@ -164,6 +164,7 @@ class Session {
   bool block_too_large_ = false;
   bool block_invalid_ = false;
   bool block_has_regular_ = false;
+  std::uint8_t block_pseudo_ = 0;  // Which pseudo header fields it has had, a bit for each.
   bool settings_seen_ = false;
   bool client_has_left_ = false;
   Role role_;

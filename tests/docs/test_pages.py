@@ -95,7 +95,8 @@ class PagesTest(unittest.TestCase):
         self.assertEqual(said, enforced)
 
     def test_every_option_is_described(self):
-        options = re.findall(r'add_(?:option|flag)\("(--[a-z-]+)"', read("daemon/app/options.cc"))
+        sources = read("daemon/app/options.cc") + read("daemon/app/host_options.cc")
+        options = re.findall(r'add_(?:option|flag)\("(--[a-z-]+)"', sources)
         self.assertGreater(len(options), 4)
         page = read("docs/operations.md")
         self.assertEqual([option for option in options if f"`{option}" not in page], [])

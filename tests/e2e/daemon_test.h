@@ -108,8 +108,11 @@ class DaemonTest : public ::testing::Test {
 /// A host that is another process than the test.
 class HostProcess {
  public:
-  HostProcess(const testing::DaemonDirectory& directory, const std::string& plugin);
-  /// Opens one more connection and calls Echo/Unary on it.
+  /// `user`: "" for the test's own, else "UID:GID" or "UID:GID:GROUP", which only root can give.
+  HostProcess(const testing::DaemonDirectory& directory, const std::string& plugin,
+              const std::string& user = "");
+  /// Opens one more connection and calls Echo/Unary on it; with "again PAYLOAD" it uses the client
+  /// that it opened last.
   std::string call(const std::string& payload);
   /// Closes its connections and ends.
   void leave();

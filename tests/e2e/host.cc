@@ -16,7 +16,12 @@ int run_host(const char* socket, const char* plugin) {
   std::vector<std::unique_ptr<pd_client, void (*)(pd_client*)>> clients;
   for (std::string line; std::getline(std::cin, line);) {
     pd_error* error = nullptr;
-    clients.emplace_back(pd_connect(socket, 30'000, &error), pd_close);
+    const std::string again = "again ";
+    if (!line.starts_with(again)) {
+      clients.emplace_back(pd_connect(socket, 30'000, &error), pd_close);
+    } else {
+      line.erase(0, again.size());
+    }
     pd_reply* reply = nullptr;
     if (clients.back() != nullptr) {
       echo::v1::EchoMessage message;
@@ -28,7 +33,9 @@ int run_host(const char* socket, const char* plugin) {
     if (reply != nullptr) {
       echo::v1::EchoMessage message;
       message.ParseFromArray(pd_reply_data(reply), static_cast<int>(pd_reply_size(reply)));
-      std::cout << message.payload() << std::endl;
+      std::string payload = message.payload();
+      std::ranges::replace(payload, '\n', ' ');
+      std::cout << payload << std::endl;
     } else {
       std::string message = pd_error_message(error);
       std::ranges::replace(message, '\n', ' ');
@@ -40,9 +47,21 @@ int run_host(const char* socket, const char* plugin) {
   return 0;
 }
 
-HostProcess::HostProcess(const testing::DaemonDirectory& directory, const std::string& plugin)
-    : process_({std::filesystem::read_symlink("/proc/self/exe"), "--host", directory.socket(),
-                plugin}) {}
+namespace {
+
+std::vector<std::string> host_command(const testing::DaemonDirectory& directory,
+                                      const std::string& plugin, const std::string& user) {
+  std::vector<std::string> command = {std::filesystem::read_symlink("/proc/self/exe")};
+  if (!user.empty()) command.insert(command.end(), {"--as", user});
+  command.insert(command.end(), {"--host", directory.socket(), plugin});
+  return command;
+}
+
+}  // namespace
+
+HostProcess::HostProcess(const testing::DaemonDirectory& directory, const std::string& plugin,
+                         const std::string& user)
+    : process_(host_command(directory, plugin, user)) {}
 
 std::string HostProcess::call(const std::string& payload) {
   process_.write(payload + "\n");

@@ -6,11 +6,16 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
+#include <vector>
 
 #include "daemon/platform/linux/proc_fs.h"
 #include "daemon/platform/posix/errno_error.h"
 #include "daemon/platform/posix/unique_fd.h"
 
+#ifndef SO_PEERGROUPS
+#define SO_PEERGROUPS 59  // Linux 4.13
+#endif
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77  // Linux 6.5
 #endif
@@ -31,6 +36,25 @@ Life peer_life(int socket) {
   const UniqueFd process(fd);
   pollfd state{process.get(), POLLIN, 0};
   return ::poll(&state, 1, 0) == 0 ? Life::kLiving : Life::kEnded;
+}
+
+/// The supplementary groups of the peer.
+std::expected<std::vector<std::uint32_t>, int> peer_groups(int socket) {
+  std::vector<std::uint32_t> groups(32);
+  while (true) {
+    static_assert(sizeof(gid_t) == sizeof(std::uint32_t));
+    socklen_t size = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
+    const int failed = ::getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &size);
+    const int error = errno;
+    const std::size_t count = size / sizeof(gid_t);
+    if (failed == 0) {
+      groups.resize(count);
+      return groups;
+    }
+    // The kernel says how many there are.
+    if (error != ERANGE || count <= groups.size()) return std::unexpected(error);
+    groups.resize(count);
+  }
 }
 
 HostKey host_of(int socket, pid_t pid) {
@@ -76,9 +100,15 @@ std::expected<PeerIdentity, Error> peer_identity(int socket) {
   if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
     return system_error("cannot tell who is at the other end of a socket", errno);
   }
+  auto groups = peer_groups(socket);
+  if (!groups) {
+    return system_error("cannot tell the groups of who is at the other end of a socket",
+                        groups.error());
+  }
   return PeerIdentity{.known = true,
                       .uid = peer.uid,
                       .gid = peer.gid,
+                      .groups = std::move(*groups),
                       .pid = peer.pid,
                       .host = host_of(socket, peer.pid)};
 }

@@ -113,16 +113,33 @@ std::expected<void, Error> clear_directory(const std::filesystem::path& path) {
   return clear_directory(directory.get(), path.string(), info.st_dev, 0);
 }
 
-/// Mode 0700 for a directory that we have just made, whatever the umask took away.
-std::expected<void, Error> set_private(const std::filesystem::path& path) {
+/// The mode of a directory that we have just made, whatever the umask took away.
+std::expected<void, Error> set_mode(const std::filesystem::path& path, mode_t mode) {
   // Not by its path, which might lead elsewhere by now, and not by opening it, which the umask may
   // have made impossible.
   const UniqueFd place(::open(path.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   const std::string itself = "/proc/self/fd/" + std::to_string(place.get());
-  if (!place || ::chmod(itself.c_str(), 0700) != 0) {
+  if (!place || ::chmod(itself.c_str(), mode) != 0) {
     return system_error("cannot set the mode of " + path.string(), errno);
   }
   return {};
+}
+
+mode_t mode_of(Reach reach) { return reach == Reach::kOthers ? 0711 : 0700; }
+
+/// Others are to pass through the runtime directory on their way to its sockets.
+std::expected<void, Error> check_passable(const std::filesystem::path& path) {
+  struct stat info;
+  if (::stat(path.c_str(), &info) != 0) {
+    return system_error("cannot look at " + path.string(), errno);
+  }
+  if ((info.st_mode & 011) != 0) return {};
+  return std::unexpected(make_error(
+      Reason::kConfigInvalid, "the directory " + path.string() + " has mode " +
+                                  octal(info.st_mode) +
+                                  ", so the users whom --socket-mode lets in cannot reach the "
+                                  "sockets in it: run chmod 0711 " +
+                                  path.string()));
 }
 
 }  // namespace
@@ -141,7 +158,7 @@ std::expected<void, Error> make_private_dir(const std::filesystem::path& path) {
     return system_error("cannot make the directory " + path.string(), errno);
   }
   if (made) {
-    if (auto set = set_private(path); !set) return set;
+    if (auto set = set_mode(path, 0700); !set) return set;
   }
   UniqueFd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!directory) {
@@ -159,7 +176,7 @@ std::expected<void, Error> make_private_dir(const std::filesystem::path& path) {
   return check_private(directory.get(), path.string());
 }
 
-std::expected<RuntimeDir, Error> RuntimeDir::open(const std::filesystem::path& path) {
+std::expected<RuntimeDir, Error> RuntimeDir::open(const std::filesystem::path& path, Reach reach) {
   if (!path.is_absolute()) {
     return std::unexpected(
         make_error(Reason::kConfigInvalid,
@@ -170,8 +187,19 @@ std::expected<RuntimeDir, Error> RuntimeDir::open(const std::filesystem::path& p
   if (ec)
     return system_error("cannot make the directory " + path.parent_path().string(), ec.value());
   RuntimeDir result(path);
+  const bool is_new = !std::filesystem::exists(path, ec);
   for (const auto& directory : {result.path_, result.plugins(), result.instances()}) {
     if (auto made = make_private_dir(directory); !made) return std::unexpected(made.error());
+  }
+  if (is_new) {
+    if (auto set = set_mode(path, mode_of(reach)); !set) return std::unexpected(set.error());
+  }
+  // It is the daemon's own; the last one may have had other settings.
+  if (auto set = set_mode(result.plugins(), mode_of(reach)); !set) {
+    return std::unexpected(set.error());
+  }
+  if (reach == Reach::kOthers) {
+    if (auto passable = check_passable(path); !passable) return std::unexpected(passable.error());
   }
   return result;
 }

@@ -114,7 +114,7 @@ std::expected<LocalSocket, Error> LocalSocket::listen(const std::filesystem::pat
     result.path_ = path;
   }
   if (auto cleared = clear_path(name); !cleared) return std::unexpected(cleared.error());
-  auto fd = bind_and_listen(name, options.mode, options.backlog);
+  auto fd = bind_and_listen(name, options.mode, options.backlog, options.group);
   if (!fd) return std::unexpected(fd.error());
   result.path_ = path;
   result.socket_ = fd->release();

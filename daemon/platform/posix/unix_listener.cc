@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -27,7 +28,7 @@ std::expected<sockaddr_un, Error> unix_address(const std::string& path) {
 }
 
 std::expected<UniqueFd, Error> bind_and_listen(const std::string& path, std::uint32_t mode,
-                                               int backlog) {
+                                               int backlog, std::optional<std::uint32_t> group) {
   auto address = unix_address(path);
   if (!address) return std::unexpected(address.error());
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -36,6 +37,13 @@ std::expected<UniqueFd, Error> bind_and_listen(const std::string& path, std::uin
     return system_error("cannot bind the socket " + path, errno,
                         errno == EADDRINUSE ? "something is there already: remove it"
                                             : "check that its directory exists and is writable");
+  }
+  if (group && ::lchown(path.c_str(), static_cast<uid_t>(-1), *group) != 0) {
+    const int error = errno;
+    ::unlink(path.c_str());
+    return system_error(
+        "cannot give the socket " + path + " to the group " + std::to_string(*group), error,
+        "plugind's own user must be a member of it");
   }
   if (::chmod(path.c_str(), mode) != 0 || ::listen(fd.get(), backlog) != 0) {
     const int error = errno;

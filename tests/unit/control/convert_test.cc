@@ -38,8 +38,11 @@ plugin::Manifest full_manifest() {
   manifest.restart_limit = 6;
   manifest.restart_window = 7s;
   manifest.calls_timeout = 8s;
+  manifest.calls_timeout_max = 9s;
   manifest.calls_max_message = 9;
   manifest.calls_queue = 10;
+  manifest.calls_max_concurrent = 11;
+  manifest.access = {.everybody = false, .users = {{0, "ada"}, {1'000, ""}}, .groups = {{7, "g"}}};
   manifest.go_plugin.cookie_key = "KEY";
   manifest.go_plugin.cookie_value = "secret";
   manifest.go_plugin.protocol_versions = {11, 12};
@@ -89,12 +92,23 @@ go_plugin {
   protocol_versions: 12
 }
 working_directory: "/var/kv"
+calls_timeout_max {
+  seconds: 9
+}
+calls_max_concurrent: 11
+access {
+  users: "ada"
+  users: "1000"
+  groups: "g"
+}
 )");
 }
 
 TEST(Convert, LeavesOutWhatAManifestDoesNotHave) {
   const v1::Manifest manifest = to_proto(plugin::Manifest{});
   EXPECT_FALSE(manifest.has_calls_timeout());
+  EXPECT_FALSE(manifest.has_calls_timeout_max());
+  EXPECT_FALSE(manifest.has_access());
   EXPECT_FALSE(manifest.has_go_plugin());
 }
 

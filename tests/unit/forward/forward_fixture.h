@@ -71,6 +71,7 @@ class Peer : public std::enable_shared_from_this<Peer>,
   bool lost = false;  ///< The connection is gone.
   std::string why;
   bool saw_goaway = false;
+  std::uint32_t goaway_error = 0;
   wire::Session& session() { return transport_->session(); }
   Transport& transport() { return *transport_; }
 
@@ -83,7 +84,10 @@ class Peer : public std::enable_shared_from_this<Peer>,
   void on_body_sent(wire::StreamId, void* user, std::size_t size) override;
   void on_headers_too_large(wire::StreamId, void*, Block) override {}
   void on_stream_closed(wire::StreamId, void* user, std::uint32_t error) override;
-  void on_goaway(wire::StreamId, std::uint32_t) override { saw_goaway = true; }
+  void on_goaway(wire::StreamId, std::uint32_t error) override {
+    saw_goaway = true;
+    goaway_error = error;
+  }
   void on_settings() override {}
   void on_transport_closed(const std::string& reason) override;
 
@@ -114,6 +118,7 @@ class ForwardTest : public ::testing::Test, private plugin::Dialect {
   boost::asio::io_context loop_;
   FlushQueue queue_{loop_.get_executor()};
   wire::Limits limits_;
+  HostPolicy policy_;  ///< Set before apply().
   UpstreamConnector connector_;
   plugind::testing::FakeProcessFactory processes_;
   std::unique_ptr<plugin::Clock> clock_;

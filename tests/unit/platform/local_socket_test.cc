@@ -61,6 +61,25 @@ TEST_F(LocalSocketTest, TheModeCanBeWider) {
   EXPECT_EQ(static_cast<unsigned>(fs::status(path_).permissions()), 0660u);
 }
 
+TEST_F(LocalSocketTest, TheGroupCanBeAnother) {
+  struct stat info;
+  {
+    const auto own = LocalSocket::listen(path_, {.mode = 0660, .group = ::getegid()});
+    ASSERT_TRUE(own) << own.error().message;
+  }
+  const auto socket = LocalSocket::listen(path_, {.mode = 0660, .group = 61'070});
+  if (::geteuid() == 0) {
+    ASSERT_TRUE(socket) << socket.error().message;
+    ASSERT_EQ(::stat(path_.c_str(), &info), 0);
+    EXPECT_EQ(info.st_gid, 61'070u);
+    EXPECT_EQ(info.st_mode & 0777, 0660u);
+  } else {
+    ASSERT_FALSE(socket);
+    EXPECT_NE(socket.error().message.find("must be a member of it"), std::string::npos);
+    EXPECT_FALSE(fs::exists(path_));
+  }
+}
+
 TEST_F(LocalSocketTest, OverlongPath) {
   const fs::path longest =
       directory_.path() / std::string(106 - directory_.path().native().size(), 'x');

@@ -1,9 +1,11 @@
 #include "daemon/platform/peer_identity.h"
 
 #include <arpa/inet.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -81,6 +83,46 @@ TEST_F(PeerIdentityTest, AnotherProcessIsAnotherHost) {
   ASSERT_TRUE(late);
   EXPECT_EQ(late->pid, child);
   EXPECT_NE(late->host, b->host);
+}
+
+TEST_F(PeerIdentityTest, TheGroupsAreThoseOfTheProcess) {
+  std::vector<gid_t> own(static_cast<std::size_t>(::getgroups(0, nullptr)));
+  ASSERT_EQ(::getgroups(static_cast<int>(own.size()), own.data()), static_cast<int>(own.size()));
+  const UniqueFd ours = connect();
+  const UniqueFd one = accept();
+  const auto self = peer_identity(one.get());
+  ASSERT_TRUE(self) << self.error().message;
+  EXPECT_EQ(self->groups, (std::vector<std::uint32_t>(own.begin(), own.end())));
+}
+
+TEST_F(PeerIdentityTest, AnotherUserIsKnownWithAllGroups) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can make a process of another user";
+  std::vector<gid_t> many;  // More than fit at the first try.
+  for (gid_t group = 61'100; group < 61'300; ++group) many.push_back(group);
+  ASSERT_EQ(::chmod(directory_.path().c_str(), 0711), 0);
+  ASSERT_EQ(::chmod(listener_->path().c_str(), 0666), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::setgroups(many.size(), many.data()) != 0 || ::setgid(61'001) != 0 ||
+        ::setuid(61'002) != 0) {
+      ::_exit(1);
+    }
+    const UniqueFd theirs = connect();
+    while (true) ::pause();
+  }
+  const UniqueFd one = accept();
+  const auto peer = peer_identity(one.get());
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  ASSERT_TRUE(peer) << peer.error().message;
+  EXPECT_EQ(peer->uid, 61'002u);
+  EXPECT_EQ(peer->gid, 61'001u);
+  EXPECT_EQ(peer->groups, (std::vector<std::uint32_t>(many.begin(), many.end())));
+  // What it was when it connected, also when it is gone.
+  const auto late = peer_identity(one.get());
+  ASSERT_TRUE(late) << late.error().message;
+  EXPECT_EQ(late->uid, 61'002u);
+  EXPECT_EQ(late->groups.size(), many.size());
 }
 
 TEST_F(PeerIdentityTest, AProcessOfTheSamePidIsAnotherHost) {

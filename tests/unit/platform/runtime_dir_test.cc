@@ -82,6 +82,35 @@ TEST_F(RuntimeDirTest, RefusesWhatBelongsToSomebodyElse) {
   }
 }
 
+TEST_F(RuntimeDirTest, OthersMayPassToTheSocketsIfTheyAreToAndNoFurther) {
+  const mode_t old = ::umask(077);
+  const auto result = RuntimeDir::open(path_, Reach::kOthers);
+  ::umask(old);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(mode_of(path_), 0711u);
+  EXPECT_EQ(mode_of(result->plugins()), 0711u);
+  EXPECT_EQ(mode_of(result->instances()), 0700u);
+  EXPECT_EQ(result->control_socket().parent_path(), result->instances());
+  // With the next settings they may not any more.
+  EXPECT_TRUE(RuntimeDir::open(path_));
+  EXPECT_EQ(mode_of(result->plugins()), 0700u);
+}
+
+TEST_F(RuntimeDirTest, ADirectoryThatIsThereKeepsItsModeAndMustLetOthersPass) {
+  fs::create_directories(path_);
+  ::chmod(path_.c_str(), 0700);
+  const auto closed = RuntimeDir::open(path_, Reach::kOthers);
+  ASSERT_FALSE(closed);
+  EXPECT_EQ(closed.error().reason, Reason::kConfigInvalid);
+  EXPECT_NE(closed.error().message.find("has mode 0700"), std::string::npos);
+  EXPECT_NE(closed.error().message.find("run chmod 0711 " + path_.string()), std::string::npos);
+  for (const mode_t mode : {0710, 0711, 0755}) {
+    ::chmod(path_.c_str(), mode);
+    EXPECT_TRUE(RuntimeDir::open(path_, Reach::kOthers)) << mode;
+    EXPECT_EQ(mode_of(path_), mode);
+  }
+}
+
 TEST_F(RuntimeDirTest, RefusesASymbolicLink) {
   fs::create_directories(path_.parent_path() / "real");
   fs::create_symlink("real", path_);

@@ -61,8 +61,12 @@ start.timeout = "1500ms"
 stop.grace = "0s"
 stop.linger = "2m"
 calls.timeout = "1h"
+calls.timeout_max = "2h"
 calls.max_message = "64KiB"
+calls.max_concurrent = 70
 calls.queue = 7
+access.users = [1000, 0]
+access.groups = []
 
 [restart]
 policy = "always"
@@ -89,7 +93,12 @@ cookie_value = "d602"
   EXPECT_EQ(m.host_linger, 2min);
   EXPECT_EQ(m.calls_timeout, 1h);
   EXPECT_EQ(m.calls_max_message, 64u << 10);
+  EXPECT_EQ(m.calls_timeout_max, 2h);
+  EXPECT_EQ(m.calls_max_concurrent, 70u);
   EXPECT_EQ(m.calls_queue, 7u);
+  EXPECT_FALSE(m.access.everybody);
+  EXPECT_EQ(m.access.users, (std::vector<Account>{{1'000, ""}, {0, ""}}));
+  EXPECT_EQ(m.access.groups, std::vector<Account>{});
   EXPECT_EQ(m.restart_policy, RestartPolicy::kAlways);
   EXPECT_EQ(m.restart_backoff, 1s);
   EXPECT_EQ(m.restart_backoff_max, 9s);
@@ -98,6 +107,43 @@ cookie_value = "d602"
   EXPECT_EQ(m.go_plugin.protocol_versions, (std::vector<std::uint32_t>{4, 5}));
   EXPECT_EQ(m.go_plugin.cookie_key, "TF_PLUGIN_MAGIC_COOKIE");
   EXPECT_EQ(m.go_plugin.cookie_value, "d602");
+}
+
+TEST(ManifestTest, WithoutAccessListsEverybodyMayCall) {
+  EXPECT_TRUE(parsed(kMinimal).access.everybody);
+  EXPECT_FALSE(parsed(std::string(kMinimal) + "access.groups = []\n").access.everybody);
+  EXPECT_FALSE(parsed(std::string(kMinimal) + "access.users = []\n").access.everybody);
+}
+
+TEST(ManifestTest, NamesInAccessListsAreLookedUp) {
+  const AccountLookup lookup{
+      .user = [](const std::string& name) -> std::expected<std::uint32_t, std::string> {
+        if (name == "ada") return 1'001;
+        return std::unexpected("is no user of this system");
+      },
+      .group = [](const std::string& name) -> std::expected<std::uint32_t, std::string> {
+        if (name == "ada") return 2'002;
+        return std::unexpected("cannot be looked up: the directory is down");
+      }};
+  const std::string text =
+      std::string(kMinimal) + "access.users = [\"ada\", 5]\naccess.groups = [\"ada\"]\n";
+  const auto good = parse_manifest(text, "/kv.toml", lookup);
+  ASSERT_TRUE(good) << good.error().message;
+  EXPECT_EQ(good->access.users, (std::vector<Account>{{1'001, "ada"}, {5, ""}}));
+  EXPECT_EQ(good->access.groups, (std::vector<Account>{{2'002, "ada"}}));
+
+  const auto bad = parse_manifest(std::string(kMinimal) +
+                                      "access.users = [\"ada\", \"bob\", \"a\\u0000\", \"7\"]\n"
+                                      "access.groups = [\"x\"]\n",
+                                  "/kv.toml", lookup);
+  ASSERT_FALSE(bad);
+  EXPECT_EQ(
+      bad.error().message,
+      "/kv.toml:3:24: `access.users`: \"bob\" is no user of this system\n"
+      "/kv.toml:3:31: `access.users`: \"a\\x00\" is no user of this system\n"
+      "/kv.toml:3:42: `access.users`: \"7\" is no user of this system; write a number without "
+      "quotes\n"
+      "/kv.toml:4:18: `access.groups`: \"x\" cannot be looked up: the directory is down");
 }
 
 TEST(ManifestTest, DottedKeysAndTablesAreTheSame) {
@@ -184,6 +230,16 @@ INSTANTIATE_TEST_SUITE_P(Lines, ManifestBadLineTest, testing::Values(
     BadLine{"calls.queue = 0", "3:15: `calls.queue` must be from 1 to 65536, not 0"},
     BadLine{"calls.queue = 1.5", "3:15: `calls.queue` must be a whole number, not a number with a fraction; for example 64"},
     BadLine{"calls.queue = true", "3:15: `calls.queue` must be a whole number, not true or false; for example 64"},
+    BadLine{"calls.max_concurrent = 0", "3:24: `calls.max_concurrent` must be from 1 to 1048576, not 0"},
+    BadLine{"calls.max_concurrent = 1048577", "3:24: `calls.max_concurrent` must be from 1 to 1048576, not 1048577"},
+    BadLine{"calls.timeout_max = 5", "3:21: `calls.timeout_max` must be a duration with its unit, as text, not a number; for example \"5m\""},
+    BadLine{"calls = { timeout = \"2s\", timeout_max = \"1s\" }", "3:11: `calls.timeout` is longer than `calls.timeout_max`"},
+    BadLine{"access.users = \"ada\"", "3:16: `access.users` must be a list of names and numbers, not text; for example [\"alice\", 1000]"},
+    BadLine{"access.users = [1.5]", "3:17: `access.users` must be a list of names and numbers, not a number with a fraction; for example [\"alice\", 1000]"},
+    BadLine{"access.users = [-1]", "3:17: `access.users` must be from 0 to 4294967294, not -1"},
+    BadLine{"access.groups = [4294967295]", "3:18: `access.groups` must be from 0 to 4294967294, not 4294967295"},
+    BadLine{"access.groups = [\"\"]", "3:18: `access.groups`: \"\" is no group of this system"},
+    BadLine{"access.owner = 1", "3:8: unknown key `access.owner`; did you mean `access.users`?"},
     BadLine{"restart.limit = -1", "3:17: `restart.limit` must be from 0 to 1000, not -1"},
     BadLine{"restart.backoff = \"1m\"", "3:9: `restart.backoff` is longer than `restart.backoff_max`"},
     BadLine{"services = [\"a.B\", \"a.B\"]", "3:20: `services`: \"a.B\" stands twice"},
@@ -257,7 +313,12 @@ TEST(ManifestTest, ExamplesOfTheTableAreValid) {
       continue;  // env's example is the cookie, again.
     text += std::string(key.name) + " = " + std::string(key.example) + "\n";
   }
-  EXPECT_EQ(parsed(text).go_plugin.cookie_value, "hello");
+  const auto anybody = [](const std::string&) {
+    return std::expected<std::uint32_t, std::string>(7);
+  };
+  const auto manifest = parse_manifest(text, "/kv.toml", {.user = anybody, .group = anybody});
+  ASSERT_TRUE(manifest) << manifest.error().message;
+  EXPECT_EQ(manifest->go_plugin.cookie_value, "hello");
   EXPECT_EQ(parsed(std::string(kMinimal) + "env = { BASIC_PLUGIN = \"hello\" }").env.size(), 1u);
 }
 

@@ -82,6 +82,8 @@ TEST(Status, ShowsEverything) {
     manifest.go_plugin.cookie_key = "BASIC_PLUGIN";
     manifest.go_plugin.cookie_value = "hidden-cookie";
     manifest.calls_timeout = std::chrono::milliseconds(1'500);
+    manifest.calls_timeout_max = std::chrono::minutes(1);
+    manifest.access = {.everybody = false, .users = {{1, "ada"}, {9, ""}}, .groups = {{2, "dev"}}};
     kv.state = plugin::InstanceState::kReady;
     kv.cause = "an instance is ready\x1b[31m";
     kv.since = ago(std::chrono::seconds(30));
@@ -117,8 +119,9 @@ TEST(Status, ShowsEverything) {
                            "killed 5s after being asked",
                            "on-failure, after 100ms up to 30s",
                            "given up after 5 failures within 1m",
-                           "timeout 1500ms, requests up to 256 MiB",
-                           "at most 1024 waiting",
+                           "timeout 1500ms, never over 1m, messages up to 256 MiB",
+                           "at most 16384 at a time and 1024 waiting",
+                           "users ada, 9; groups dev",
                            "3, of which 1 failed",
                            "kv#1: exit code 3 | its stderr",
                            "17 calls",
@@ -378,7 +381,7 @@ TEST(Docs, NameEveryCommandOptionAndExitCode) {
     }
   }
   EXPECT_EQ(commands, 10);
-  EXPECT_EQ(codes, 5);
+  EXPECT_EQ(codes, 6);
 }
 
 // The real reflection service of grpc++, over the control API itself.

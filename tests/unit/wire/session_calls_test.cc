@@ -163,6 +163,20 @@ TEST(SessionCalls, HeadersKeepOrderRepetitionAndBytes) {
             "request(x-b=2,x-a= spaces kept ,x-b=1,x-raw-bin=AAECAw==,x-empty=,end)");
 }
 
+// Who looks at the first and who calls the last would not mean the same call.
+TEST(SessionCalls, APseudoFieldThatStandsTwiceIsRefused) {
+  Pair pair;
+  for (const char* name : {":path", ":authority", ":method", ":scheme"}) {
+    const StreamId id = pair.client.request({{name, "/a.B/Other"}}, false);
+    pair.exchange();
+    EXPECT_EQ(pair.client.trace(id), "closed(1)") << name;
+    EXPECT_EQ(pair.server.trace(id), "closed(1)") << name << " is never a request";
+  }
+  const StreamId id = pair.client.request({}, false);
+  pair.exchange();
+  EXPECT_EQ(pair.server.trace(id), "request(end)");
+}
+
 TEST(SessionCalls, NeverIndexIsKeptAndSecretsAreNeverIndexed) {
   Pair pair;
   HeaderList headers;

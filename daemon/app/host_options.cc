@@ -1,0 +1,122 @@
+#include "daemon/app/host_options.h"
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <string_view>
+
+#include "daemon/platform/accounts.h"
+
+namespace plugind::app {
+
+namespace {
+
+using Wrong = std::unexpected<std::string>;
+
+Wrong wrong(std::string_view option, const std::string& what) {
+  return Wrong("--" + std::string(option) + ": " + what);
+}
+
+std::optional<std::uint32_t> number_of(const std::string& text, int base = 10) {
+  std::uint32_t number = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, problem] = std::from_chars(text.data(), end, number, base);
+  if (text.empty() || problem != std::errc() || rest != end) return std::nullopt;
+  return number;
+}
+
+/// As chown and systemd take one: a name, else a gid.
+std::expected<plugin::Account, std::string> group_of(std::string_view option,
+                                                     const std::string& text) {
+  const auto id = platform::group_id(text);
+  if (id) return plugin::Account{*id, text};
+  if (const auto number = number_of(text); number && *number != UINT32_MAX) {
+    return plugin::Account{*number, ""};
+  }
+  return wrong(option, "\"" + text + "\" " + id.error());
+}
+
+/// A duration or a size: `parse` is of manifests, and so are unit and range.
+template <class Value>
+std::expected<Value, std::string> quantity(std::string_view option, const std::string& text,
+                                           std::expected<Value, Error> (*parse)(std::string_view),
+                                           std::string_view min, std::string_view max) {
+  const auto value = parse(text);
+  if (!value) return wrong(option, value.error().message);
+  if (*value < *parse(min) || *value > *parse(max)) {
+    return wrong(option,
+                 "must be from " + std::string(min) + " to " + std::string(max) + ", not " + text);
+  }
+  return *value;
+}
+
+}  // namespace
+
+void HostOptionTexts::add_to(CLI::App& app) {
+  app.add_option("--max-concurrent-streams", max_streams_,
+                 "Calls that one connection of a host may have at a time, 1 to 1000000")
+      ->type_name("COUNT")
+      ->capture_default_str();
+  app.add_option("--max-metadata-size", max_metadata_,
+                 "Metadata of a call, of a reply or of its end, 16KiB to 1MiB; 32 bytes are added "
+                 "for each field")
+      ->type_name("SIZE")
+      ->capture_default_str();
+  app.add_option("--connection-idle-timeout", idle_timeout_,
+                 "Close a host's connection that had no call for so long, up to 24h. 0s: never")
+      ->type_name("DURATION")
+      ->capture_default_str();
+  app.add_option("--admin-group", admin_group_,
+                 "Group whose members may start, stop, restart and reload, as root and the "
+                 "daemon's user may: a name or a gid")
+      ->type_name("GROUP");
+  app.add_option("--socket-mode", socket_mode_,
+                 "Mode of the daemon's and the plugins' sockets: who may write may connect. "
+                 "Default: 0600; 0660 with --socket-group")
+      ->type_name("MODE");
+  app.add_option("--socket-group", socket_group_,
+                 "Group of the daemon's and the plugins' sockets: a name or a gid")
+      ->type_name("GROUP");
+}
+
+std::expected<HostOptions, std::string> HostOptionTexts::parse() const {
+  HostOptions options;
+  const auto streams = number_of(max_streams_);
+  if (!streams || *streams < 1 || *streams > 1'000'000) {
+    return wrong("max-concurrent-streams", "must be from 1 to 1000000, not " + max_streams_);
+  }
+  options.limits.max_concurrent_streams = *streams;
+  const auto metadata =
+      quantity("max-metadata-size", max_metadata_, plugin::parse_size, "16KiB", "1MiB");
+  if (!metadata) return Wrong(metadata.error());
+  options.limits.max_header_block = static_cast<std::uint32_t>(*metadata);
+  const auto idle =
+      quantity("connection-idle-timeout", idle_timeout_, plugin::parse_duration, "0s", "24h");
+  if (!idle) return Wrong(idle.error());
+  options.idle_timeout = *idle;
+  if (!admin_group_.empty()) {
+    auto group = group_of("admin-group", admin_group_);
+    if (!group) return Wrong(group.error());
+    options.admin_group = std::move(*group);
+  }
+  if (!socket_group_.empty()) {
+    const auto group = group_of("socket-group", socket_group_);
+    if (!group) return Wrong(group.error());
+    options.socket_group = group->id;
+    options.socket_mode = 0660;
+  }
+  if (!socket_mode_.empty()) {
+    const auto mode = number_of(socket_mode_, 8);
+    if (!mode || (*mode & ~0666u) != 0 || (*mode & 0600u) != 0600u) {
+      return wrong("socket-mode", "must be an octal mode such as 0600, 0660 or 0666, not " +
+                                      socket_mode_ + ": sockets are read and written");
+    }
+    options.socket_mode = *mode;
+  }
+  return options;
+}
+
+plugin::AccountLookup account_lookup() {
+  return {.user = platform::user_id, .group = platform::group_id};
+}
+
+}  // namespace plugind::app
