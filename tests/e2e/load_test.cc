@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -100,16 +101,20 @@ TEST_F(Load, AMillionCallsOfAllKindsLeaveNothingBehind) {
   connect();
   const std::string small(100, 's');
   const std::string large(3'000, 'l');
+  // These are cancelled when the plugin has them, or has answered.
+  std::map<std::uint64_t, pd_call*> to_cancel;
+  const auto cancel_oldest = [&] {
+    if (to_cancel.size() < 4) return;
+    pd_call_cancel(to_cancel.begin()->second);
+    to_cancel.erase(to_cancel.begin());
+  };
   // What the call of this tag is.
   const auto begin_one = [&](std::uint64_t tag) {
     switch (tag % 8) {
       case 5:
         return begin("/echo.v1.Echo/NoSuchMethod", large, tag);
-      case 6: {
-        pd_call* call = begin("/echo.v1.Echo/Unary", large, tag);
-        pd_call_cancel(call);
-        return call;
-      }
+      case 6:
+        return to_cancel[tag] = begin("/echo.v1.Echo/Unary", large, tag);
       case 7:
         return begin("/echo.v1.Echo/Unary", large, tag);
       default:
@@ -119,6 +124,7 @@ TEST_F(Load, AMillionCallsOfAllKindsLeaveNothingBehind) {
   std::uint64_t begun = 0;
   std::uint64_t ended = 0;
   std::uint64_t wrong = 0;
+  std::uint64_t cancelled = 0;
   while (begun < kInFlight) {
     ASSERT_NE(begin_one(begun++), nullptr);
   }
@@ -130,7 +136,9 @@ TEST_F(Load, AMillionCallsOfAllKindsLeaveNothingBehind) {
         wrong += outcome.code != grpc::StatusCode::UNIMPLEMENTED;
         break;
       case 6:
-        wrong += outcome.reason != "CALL_CANCELLED";
+        to_cancel.erase(pd_call_tag(call.get()));
+        cancelled += outcome.reason == "CALL_CANCELLED";
+        wrong += outcome.reason != "CALL_CANCELLED" && outcome.payload != large;
         break;
       case 7:
         wrong += outcome.payload != large;
@@ -138,11 +146,13 @@ TEST_F(Load, AMillionCallsOfAllKindsLeaveNothingBehind) {
       default:
         wrong += outcome.payload != small;
     }
+    cancel_oldest();
     if (begun < kCalls && begin_one(begun++) == nullptr) ++wrong;
     ASSERT_LT(wrong, 100U) << "after " << ended << " calls";
   }
   EXPECT_EQ(ended, kCalls);
   EXPECT_EQ(wrong, 0U);
+  EXPECT_GT(cancelled, kCalls / 100);
 #ifndef DAEMON_IS_SANITIZED
   EXPECT_LT(daemon_info().resident_bytes(), memory_ + (16 << 20));
 #endif
