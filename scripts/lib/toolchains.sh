@@ -15,6 +15,8 @@ RUST_MINIMUM=$(_rust_minimum)
 NODE_MINIMUM=18.0
 PHP_MINIMUM=8.1
 PYTHON_MINIMUM=3.9
+# The first that reads GCC 12's <expected>.
+CLANG_MINIMUM=19
 
 # _have COMMAND MINIMUM VERSION-COMMAND...
 _have() {
@@ -32,7 +34,21 @@ have_npm() { have_node && command -v npm >/dev/null; }
 have_php() { _have php "$PHP_MINIMUM" php --version && php -r 'exit(extension_loaded("FFI") ? 0 : 1);'; }
 have_python() { _have python3 "$PYTHON_MINIMUM" python3 --version && python3 -c 'import venv, ensurepip' 2>/dev/null; }
 
-# What to say where one is missing: install_hint go|rust|node|php|python
+# The name of a clang++ that is new enough and has libFuzzer and the sanitizers.
+clang_with_fuzzer() {
+  local compiler
+  for compiler in clang++-{19..25} clang++; do
+    command -v "$compiler" >/dev/null &&
+      version_at_least "$("$compiler" -dumpversion)" "$CLANG_MINIMUM" &&
+      echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }' |
+      "$compiler" -x c++ -fsanitize=fuzzer,address,undefined -o /dev/null - 2>/dev/null &&
+      echo "$compiler" && return
+  done
+  return 1
+}
+have_clang() { clang_with_fuzzer >/dev/null; }
+
+# What to say where one is missing: install_hint go|rust|node|php|python|clang
 install_hint() {
   case $1 in
     go) echo "install Go $GO_MINIMUM or newer: https://go.dev/dl/" ;;
@@ -40,6 +56,7 @@ install_hint() {
     node) echo "install Node.js $NODE_MINIMUM or newer with npm: apt-get install nodejs npm" ;;
     php) echo "install PHP $PHP_MINIMUM or newer with FFI: apt-get install php-cli" ;;
     python) echo "install Python $PYTHON_MINIMUM or newer with venv: apt-get install python3-venv" ;;
+    clang) echo "install clang $CLANG_MINIMUM or newer with libFuzzer: apt-get install clang-19 libclang-rt-19-dev" ;;
   esac
 }
 
@@ -50,6 +67,7 @@ have_toolchain() {
     node) have_npm ;;
     php) have_php ;;
     python) have_python ;;
+    clang) have_clang ;;
     *) die "no toolchain is called $1" ;;
   esac
 }
