@@ -128,6 +128,15 @@ PAIR = {
     "reset": bytes([16]) + CALL * 2 + BOTH_WAYS + bytes([P_RESET, 0, OF_SERVER | P_RESET, 1]),
     "goaway": bytes([16]) + CALL * 2 + BOTH_WAYS + bytes([P_GOAWAY, 0, 1]) + BOTH_WAYS + bytes(
         [P_GOAWAY, 0, 0]) + CALL + BOTH_WAYS,
+    # Found: the server took the call although it had said that it would not.
+    "call_before_the_goaway_left": bytes([16]) + BOTH_WAYS + bytes([P_GOAWAY, 0, 0]) + CALL +
+                                   BOTH_WAYS,
+    # Found: the second GOAWAY allowed more than the first.
+    "goaway_twice": bytes([16]) + BOTH_WAYS + bytes([P_GOAWAY, 0, 0]) + CALL + bytes(
+        [P_ALL, 0, 9, P_GOAWAY, 0, 0]) + BOTH_WAYS,
+    # Found: the second reset went out and ended the connection.
+    "unsent_reset_twice": bytes([0]) + BOTH_WAYS + CALL + bytes([P_RESET, 0, P_RESET, 0]) +
+                          BOTH_WAYS,
 }
 
 # -- codecs: see codecs_fuzz.cc ------------------------------------------------------------------
@@ -141,6 +150,15 @@ CODECS = {
     "details": b"\x04\x08\x0e\x12\x02hi\x1a" + bytes([len(ANY)]) + ANY,
     "headers": b"\x05" + b"\x04\x05te:trailers" * 3,
     "queue": b"\x06" + bytes([0, 9, 0, 200, 1, 100, 2, 30, 0, 255, 3, 5, 1, 255, 2, 255]),
+}
+
+# -- router: see router_fuzz.cc; these are no text -----------------------------------------------
+ROUTER = {
+    # Found: such names went into messages as they were.
+    "service_that_is_no_text": b"\n:path: /a\x8e/b\n",
+    "plugin_that_is_no_text": b"\n:path: /a/b\nplugind-plugin: k\xff\n",
+    "bound_that_is_no_text": b"\xc3\n",
+    "long_message": b"\n" + "\u00e4".encode() * 1500,
 }
 
 # -- handshake: see handshake_fuzz.cc ------------------------------------------------------------
@@ -157,7 +175,7 @@ HANDSHAKE = {
 
 def main():
     for target, seeds in (("server", SERVER), ("client", CLIENT), ("pair", PAIR),
-                          ("codecs", CODECS), ("handshake", HANDSHAKE)):
+                          ("codecs", CODECS), ("router", ROUTER), ("handshake", HANDSHAKE)):
         directory = pathlib.Path(sys.argv[1], target)
         directory.mkdir(parents=True, exist_ok=True)
         for seed, data in seeds.items():
