@@ -5,8 +5,8 @@
 #
 #   --only SUITE  run this suite and build what it needs; may be given several times
 #   --list        list the suites and exit
-#   --strict      a missing toolchain (Go, Rust, Node.js, PHP, Python) is a failure; the default
-#                 where CI=true or the machine has all of them
+#   --strict      a missing toolchain (Go, Rust, Node.js, PHP, Python, Java) is a failure; the
+#                 default where CI=true or the machine has all of them
 #   --verbose     print what the suites print, not only that of failing ones
 #
 # The last line is "N passed, N failed"; the exit code is 0 only if nothing failed.  Logs are in

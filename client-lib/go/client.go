@@ -93,10 +93,7 @@ func Dial(ctx context.Context, address string) (*Client, error) {
 // "/package.Service/Method".  An error is an [*Error].
 //
 // The deadline of ctx becomes the call's timeout, its outgoing metadata the request's.  When ctx is
-// cancelled, Invoke returns at once with codes.Canceled, but libplugind has no way to withdraw one
-// call: the plugin is not told, and the call ends behind the scenes when the plugin answers or the
-// deadline, or the daemon's calls.timeout, passes.  Give ctx a deadline, and its end is the
-// plugin's cancellation.
+// cancelled, Invoke returns at once with codes.Canceled, and the plugin is told.
 func (c *Client) Invoke(ctx context.Context, plugin, method string, request, reply proto.Message) error {
 	data, err := proto.Marshal(request)
 	if err != nil {
@@ -113,7 +110,7 @@ func (c *Client) Invoke(ctx context.Context, plugin, method string, request, rep
 }
 
 // InvokeBytes is [Client.Invoke] with messages that are serialised already.  When it returns because
-// ctx was cancelled, the library may still be sending request: do not write to it afterwards.
+// ctx was cancelled, request may still be about to be copied: do not write to it afterwards.
 func (c *Client) InvokeBytes(ctx context.Context, plugin, method string, request []byte) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, contextError(err)
@@ -135,8 +132,11 @@ func (c *Client) InvokeBytes(ctx context.Context, plugin, method string, request
 		err  error
 	}
 	done := make(chan result, 1) // nobody may be left to receive
+	var running runningCall
 	go func() {
-		data, err := c.handle.invoke(plugin, method, request, timeoutMilliseconds(ctx), md)
+		data, err := running.run(func() (call, error) {
+			return c.handle.begin(plugin, method, request, timeoutMilliseconds(ctx), md)
+		})
 		c.leave()
 		done <- result{data, err}
 	}()
@@ -144,15 +144,54 @@ func (c *Client) InvokeBytes(ctx context.Context, plugin, method string, request
 	case r := <-done:
 		return r.data, r.err
 	case <-ctx.Done():
+		running.cancel()
 		return nil, contextError(ctx.Err())
 	case <-c.closed:
+		running.cancel()
 		return nil, errClosed
 	}
 }
 
-// Close ends the waits of the calls in flight with codes.Canceled and refuses further ones.  The
-// connection closes when the last call in flight has ended in the library, which without calls is
-// before Close returns.  Closing twice is allowed.
+// runningCall is a call inside the library, which another goroutine may cancel at any time: before
+// it has begun and after it has ended, too.
+type runningCall struct {
+	mu        sync.Mutex
+	call      call
+	running   bool
+	cancelled bool
+}
+
+func (r *runningCall) run(begin func() (call, error)) ([]byte, error) {
+	begun, err := begin()
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	r.call, r.running = begun, true
+	if r.cancelled {
+		begun.cancel()
+	}
+	r.mu.Unlock()
+	data, err := begun.wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.running = false
+	begun.free()
+	return data, err
+}
+
+func (r *runningCall) cancel() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cancelled = true
+	if r.running {
+		r.call.cancel()
+	}
+}
+
+// Close ends the calls in flight with codes.Canceled and refuses further ones.  The connection closes
+// when the last call in flight has ended in the library, which without calls is before Close returns.
+// Closing twice is allowed.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

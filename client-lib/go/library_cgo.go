@@ -16,6 +16,9 @@ import (
 // handle is a pd_client.
 type handle struct{ client *C.pd_client }
 
+// call is a pd_call.
+type call struct{ call *C.pd_call }
+
 func connect(address string, timeoutMS int64) (handle, error) {
 	cAddress := optionalCString(address)
 	defer C.free(unsafe.Pointer(cAddress))
@@ -29,14 +32,15 @@ func connect(address string, timeoutMS int64) (handle, error) {
 
 func (h handle) close() { C.pd_close(h.client) }
 
-func (h handle) invoke(plugin, method string, request []byte, timeoutMS int64, metadata map[string][]string) ([]byte, error) {
+// begin starts a call, which copies the request.  It waits only for a connection.
+func (h handle) begin(plugin, method string, request []byte, timeoutMS int64, metadata map[string][]string) (call, error) {
 	options := C.pd_options_new()
 	defer C.pd_options_free(options)
 	C.pd_options_set_timeout_ms(options, C.int64_t(timeoutMS))
 	for name, values := range metadata {
 		for _, value := range values {
 			if err := addMetadata(options, name, value); err != nil {
-				return nil, err
+				return call{}, err
 			}
 		}
 	}
@@ -50,7 +54,16 @@ func (h handle) invoke(plugin, method string, request []byte, timeoutMS int64, m
 	}
 	var failure *C.pd_error
 	// The form &request[0] makes cgo's pointer check look at the slice alone, not at what it is part of.
-	reply := C.pd_invoke(h.client, cPlugin, cMethod, unsafe.Pointer(&request[0]), size, options, &failure)
+	begun := C.pd_call_begin(h.client, cPlugin, cMethod, unsafe.Pointer(&request[0]), size, options, 0, &failure)
+	if begun == nil {
+		return call{}, takeError(failure)
+	}
+	return call{begun}, nil
+}
+
+func (c call) wait() ([]byte, error) {
+	var failure *C.pd_error
+	reply := C.pd_call_wait(c.call, &failure)
 	if reply == nil {
 		return nil, takeError(failure)
 	}
@@ -59,6 +72,10 @@ func (h handle) invoke(plugin, method string, request []byte, timeoutMS int64, m
 	copy(data, unsafe.Slice((*byte)(C.pd_reply_data(reply)), len(data)))
 	return data, nil
 }
+
+func (c call) cancel() { C.pd_call_cancel(c.call) }
+
+func (c call) free() { C.pd_call_free(c.call) }
 
 func addMetadata(options *C.pd_options, name, value string) error {
 	cName := C.CString(name)

@@ -17,6 +17,9 @@ import (
 // handle is a pd_client.
 type handle struct{ client unsafe.Pointer }
 
+// call is a pd_call.
+type call struct{ call unsafe.Pointer }
+
 // The functions of plugind.h.  A `const char *` that may be NULL is a *byte here; purego copies the
 // others.
 var (
@@ -26,7 +29,10 @@ var (
 	pdOptionsFree        func(options unsafe.Pointer)
 	pdOptionsSetTimeout  func(options unsafe.Pointer, timeoutMS int64)
 	pdOptionsAddMetadata func(options unsafe.Pointer, name string, value *byte, size uintptr) int32
-	pdInvoke             func(client unsafe.Pointer, plugin *byte, method string, request *byte, size uintptr, options unsafe.Pointer, failure *unsafe.Pointer) unsafe.Pointer
+	pdCallBegin          func(client unsafe.Pointer, plugin *byte, method string, request *byte, size uintptr, options unsafe.Pointer, tag uint64, failure *unsafe.Pointer) unsafe.Pointer
+	pdCallWait           func(call unsafe.Pointer, failure *unsafe.Pointer) unsafe.Pointer
+	pdCallCancel         func(call unsafe.Pointer)
+	pdCallFree           func(call unsafe.Pointer)
 	pdReplyData          func(reply unsafe.Pointer) *byte
 	pdReplySize          func(reply unsafe.Pointer) uintptr
 	pdReplyFree          func(reply unsafe.Pointer)
@@ -57,7 +63,10 @@ var load = sync.OnceValue(func() error {
 		"pd_options_free":           &pdOptionsFree,
 		"pd_options_set_timeout_ms": &pdOptionsSetTimeout,
 		"pd_options_add_metadata":   &pdOptionsAddMetadata,
-		"pd_invoke":                 &pdInvoke,
+		"pd_call_begin":             &pdCallBegin,
+		"pd_call_wait":              &pdCallWait,
+		"pd_call_cancel":            &pdCallCancel,
+		"pd_call_free":              &pdCallFree,
 		"pd_reply_data":             &pdReplyData,
 		"pd_reply_size":             &pdReplySize,
 		"pd_reply_free":             &pdReplyFree,
@@ -90,19 +99,29 @@ func connect(address string, timeoutMS int64) (handle, error) {
 
 func (h handle) close() { pdClose(h.client) }
 
-func (h handle) invoke(plugin, method string, request []byte, timeoutMS int64, metadata map[string][]string) ([]byte, error) {
+// begin starts a call, which copies the request.  It waits only for a connection.
+func (h handle) begin(plugin, method string, request []byte, timeoutMS int64, metadata map[string][]string) (call, error) {
 	options := pdOptionsNew()
 	defer pdOptionsFree(options)
 	pdOptionsSetTimeout(options, timeoutMS)
 	for name, values := range metadata {
 		for _, value := range values {
 			if code := pdOptionsAddMetadata(options, name, unsafe.StringData(value), uintptr(len(value))); code != 0 {
-				return nil, &Error{code: codes.Code(code), message: fmt.Sprintf("the metadata %q is not allowed by gRPC", name)}
+				return call{}, &Error{code: codes.Code(code), message: fmt.Sprintf("the metadata %q is not allowed by gRPC", name)}
 			}
 		}
 	}
 	var failure unsafe.Pointer
-	reply := pdInvoke(h.client, optionalCString(plugin), method, unsafe.SliceData(request), uintptr(len(request)), options, &failure)
+	begun := pdCallBegin(h.client, optionalCString(plugin), method, unsafe.SliceData(request), uintptr(len(request)), options, 0, &failure)
+	if begun == nil {
+		return call{}, takeError(failure)
+	}
+	return call{begun}, nil
+}
+
+func (c call) wait() ([]byte, error) {
+	var failure unsafe.Pointer
+	reply := pdCallWait(c.call, &failure)
 	if reply == nil {
 		return nil, takeError(failure)
 	}
@@ -111,6 +130,10 @@ func (h handle) invoke(plugin, method string, request []byte, timeoutMS int64, m
 	copy(data, unsafe.Slice(pdReplyData(reply), len(data)))
 	return data, nil
 }
+
+func (c call) cancel() { pdCallCancel(c.call) }
+
+func (c call) free() { pdCallFree(c.call) }
 
 // optionalCString is NULL for an empty string, else a copy that ends with a zero byte.
 func optionalCString(s string) *byte {

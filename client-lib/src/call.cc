@@ -15,8 +15,10 @@ constexpr std::size_t kFirstCapacity = 1u << 20;
 
 }  // namespace
 
-Call::Call(const void* request, std::size_t request_size)
-    : request_(static_cast<const std::uint8_t*>(request)), request_left_(request_size) {}
+Call::Call(const void* request, std::size_t request_size, Listener* listener)
+    : listener_(listener),
+      request_(static_cast<const std::uint8_t*>(request)),
+      request_left_(request_size) {}
 
 Call::~Call() {
   std::free(reply_);
@@ -60,7 +62,7 @@ void Call::on_status(const wire::HeaderList& headers) {
                                       : "the call ended with status OK but without a reply; is the "
                                         "method a unary one?"));
   }
-  waiter.finish();
+  end();
 }
 
 void Call::on_data(const std::uint8_t* data, std::size_t size) {
@@ -136,19 +138,25 @@ bool Call::append(const std::uint8_t* data, std::size_t size) {
   return true;
 }
 
+void Call::end() {
+  waiter.finish();
+  if (listener_ != nullptr) listener_->on_call_ended();
+}
+
 void Call::fail(pd_error* error) {
   if (is_done()) return pd_error_free(error);
   error_ = error;
-  waiter.finish();
+  end();
 }
 
 void Call::refuse() {
   if (is_done()) return;
   is_refused_ = true;
-  waiter.finish();
+  end();
 }
 
 void Call::abandon() {
+  listener_ = nullptr;
   request_ = nullptr;
   request_left_ = 0;
   waiter.is_done = true;

@@ -20,11 +20,21 @@ namespace plugind::client {
 
 class Call {
  public:
+  /// Is told, once, that a call has ended by itself: not of abandon().
+  class Listener {
+   public:
+    virtual void on_call_ended() = 0;
+
+   protected:
+    ~Listener() = default;
+  };
+
   /// The largest message either way.
   static constexpr std::size_t kMaxMessage = 0x7fffffff;
 
-  /// `request` stays the caller's; abandon() ends the need for it.
-  Call(const void* request, std::size_t request_size);
+  /// `request` stays the caller's; abandon() ends the need for it, and for `listener`, which may be
+  /// null.
+  Call(const void* request, std::size_t request_size, Listener* listener);
   ~Call();
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
@@ -62,14 +72,17 @@ class Call {
   /// How many bytes the connection had queued before this call's first one.
   std::uint64_t position = 0;
   unsigned references = 1;
+  bool is_reset = false;          ///< By this side.
   bool is_request_begun = false;  ///< Its header block has moved to the connection's output.
 
  private:
+  void end();
   void on_status(const wire::HeaderList& headers);
   bool is_grpc(const wire::HeaderList& headers);
   bool begin_reply(std::size_t size);
   bool append(const std::uint8_t* data, std::size_t size);
 
+  Listener* listener_;
   const std::uint8_t* request_;
   std::size_t request_left_;
   bool has_prefix_ = false;

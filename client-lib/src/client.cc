@@ -2,8 +2,8 @@
 
 #include <cerrno>
 
+#include "client-lib/src/client_scopes.h"
 #include "client-lib/src/memory.h"
-#include "client-lib/src/request_headers.h"
 
 namespace plugind::client {
 namespace {
@@ -11,38 +11,10 @@ namespace {
 // While a connection is being opened, this often it is asked whether the client is being closed.
 constexpr Time kConnectLookUp = 100 * kMillisecond;
 
-// Milliseconds; zero or less for none.
-std::int64_t timeout_of(const Client::Request& request) {
-  return request.options != nullptr ? request.options->timeout_ms : 0;
-}
-
-Time earlier(Time a, Time b) { return a < b ? a : b; }
-
 }  // namespace
 
 Client::Client(const Address& address, std::int64_t timeout_ms)
     : address_(address), timeout_ms_(timeout_ms), process_(process_id()) {}
-
-Client::~Client() {
-  if (connection_ != nullptr) put(connection_);
-}
-
-// A use of a connection, to the end of a scope.
-class Client::Held {
- public:
-  Held(Client& client, Connection* connection) : client_(client), connection_(connection) {
-    ++connection->users;
-  }
-  ~Held() { client_.put(connection_); }
-  Held(const Held&) = delete;
-  Held& operator=(const Held&) = delete;
-  Connection* operator->() const { return connection_; }
-  Connection& operator*() const { return *connection_; }
-
- private:
-  Client& client_;
-  Connection* connection_;
-};
 
 void Client::put(Connection* connection) {
   if (--connection->users > 0) return;
@@ -73,17 +45,30 @@ void Client::close(Client* client) {
       connection->fail(kCancelled, kReasonClosed, "pd_close was called");
     }
     while (client->active_calls_ > 0) client->changed_.wait(client->mutex_, kNever);
+    while (PendingCall* call = client->ended_.pop_front()) client->settle_pending(*call);
+    if (client->connection_ != nullptr) client->put(client->connection_);
+    client->connection_ = nullptr;
   }
-  destroy(client);
+  client->drop_reference();
+}
+
+void Client::drop_reference() {
+  bool was_last = false;
+  {
+    const Lock lock(mutex_);
+    was_last = --references_ == 0;
+  }
+  if (was_last) destroy(this);
 }
 
 pd_error* Client::closed() const {
   return make_error(kCancelled, kReasonClosed, "pd_close was called while the call ran");
 }
 
-pd_error* Client::timed_out(const Request& request) const {
-  return make_error(kDeadlineExceeded, kReasonTimeout, "%s did not answer within %lld ms",
-                    request.method, static_cast<long long>(timeout_of(request)));
+pd_error* Client::forked() const {
+  return make_error(kFailedPrecondition, kReasonForked,
+                    "this client was opened before fork(): the child process must call "
+                    "pd_connect for itself");
 }
 
 // -- connecting ------------------------------------------------------------------------------
@@ -190,91 +175,6 @@ Connection* Client::acquire(Time call_deadline, pd_error** error) {
     if (now() >= deadline) connection->fail(kUnavailable, kReasonUnreachable, "no greeting");
     return nullptr;
   }
-}
-
-// -- calling ---------------------------------------------------------------------------------
-
-pd_reply* Client::invoke(const Request& request, pd_error** error) {
-  if (is_forked()) {
-    *error = make_error(kFailedPrecondition, kReasonForked,
-                        "this client was opened before fork(): the child process must call "
-                        "pd_connect for itself");
-    return nullptr;
-  }
-  const Lock lock(mutex_);
-  if (is_closing_) {
-    *error = closed();
-    return nullptr;
-  }
-  ++active_calls_;
-  pd_reply* reply = invoke_locked(request, error);
-  if (--active_calls_ == 0 && is_closing_) changed_.broadcast();
-  return reply;
-}
-
-pd_reply* Client::invoke_locked(const Request& request, pd_error** error) {
-  const std::int64_t timeout_ms = timeout_of(request);
-  const Time deadline = timeout_ms > 0 ? after(now(), timeout_ms) : kNever;
-  wire::HeaderList headers;
-  *error = fill_request_headers(request, headers);
-  if (*error != nullptr) return nullptr;
-
-  // A call that the daemon certainly has not seen is tried once more: it was restarted, or it is
-  // about to be.
-  for (int attempts_left = 2; attempts_left > 0; --attempts_left) {
-    pd_reply* reply = nullptr;
-    bool refused = false;
-    *error = attempt(request, headers, deadline, &reply, &refused);
-    if (!refused) return reply;
-  }
-  *error = is_closing_
-               ? closed()
-               : make_error(kUnavailable, kReasonGone,
-                            "plugind at %s refused the call twice; try again later", address_.text);
-  return nullptr;
-}
-
-pd_error* Client::wait_for_stream(Connection& connection, Time deadline, bool* refused) {
-  while (!connection.has_free_stream()) {
-    Waiter waiter(Waiter::Purpose::kFreeStream);
-    if (!connection.wait(waiter, deadline)) {
-      return make_error(kDeadlineExceeded, kReasonTimeout,
-                        "plugind at %s takes no more calls at a time from this client, and none "
-                        "ended within the call's timeout",
-                        address_.text);
-    }
-    if (!connection.is_usable()) {
-      *refused = true;
-      return nullptr;
-    }
-  }
-  return nullptr;
-}
-
-pd_error* Client::attempt(const Request& request, const wire::HeaderList& headers, Time deadline,
-                          pd_reply** reply, bool* refused) {
-  pd_error* error = nullptr;
-  Connection* acquired = acquire(deadline, &error);
-  if (acquired == nullptr) return error;
-  const Held connection(*this, acquired);
-  error = wait_for_stream(*connection, deadline, refused);
-  if (error != nullptr || *refused) return error;
-
-  auto* call = create<Call>(request.message, request.size);
-  if (call == nullptr) return out_of_memory();
-  if (!connection->submit(*call, headers)) {
-    call->refuse();
-    // Ids are used up, or the like: this connection only finishes what it has.
-    connection->retire();
-  }
-  const bool answered = connection->wait(call->waiter, deadline);
-  *refused = call->is_refused();
-  error = answered ? call->take_error() : timed_out(request);
-  if (error == nullptr) *reply = call->take_reply();
-  if (error == nullptr && *reply == nullptr && !*refused) error = out_of_memory();
-  connection->cancel(*call);
-  if (--call->references == 0) destroy(call);
-  return error;
 }
 
 }  // namespace plugind::client

@@ -1,5 +1,7 @@
 #include "client-lib/src/connection.h"
 
+#include <utility>
+
 #include "client-lib/src/memory.h"
 
 namespace plugind::client {
@@ -53,13 +55,12 @@ bool Connection::submit(Call& call, const wire::HeaderList& headers) {
   call.stream = stream;
   ++call.references;
   calls_.push_back(&call);
-  flush();
   return true;
 }
 
 void Connection::cancel(Call& call) {
   call.abandon();
-  if (call.stream == 0 || is_broken_) return;
+  if (call.stream == 0 || is_broken_ || std::exchange(call.is_reset, true)) return;
   session_.reset(call.stream, wire::kCancel);
   flush();
   hand_over();
@@ -68,16 +69,17 @@ void Connection::cancel(Call& call) {
 bool Connection::wait(Waiter& waiter, Time deadline) {
   waiters_.add(waiter);
   while (!waiter.is_done) {
-    if (deadline != kNever && now() >= deadline) break;
-    if (!has_leader_) {
-      has_leader_ = true;
+    if (leader_ == nullptr) {
+      leader_ = &waiter;
       lead(deadline);
-      has_leader_ = false;
+      leader_ = nullptr;
     } else if (!has_sender_ && has_blocked_output()) {
       help_sending(deadline);
     } else {
       waiters_.sleep(waiter, deadline);
     }
+    // Not before: who has no time at all shall yet get what is there.
+    if (deadline != kNever && now() >= deadline) break;
   }
   waiters_.remove(waiter);
   waiters_.wake_finished();
@@ -88,7 +90,7 @@ bool Connection::wait(Waiter& waiter, Time deadline) {
 // Leaves no duty undone.  Threads that are waking up look here by themselves.
 void Connection::hand_over() {
   if (waiters_.is_anybody_waking()) return;
-  if (!has_leader_ || (!has_sender_ && has_blocked_output())) waiters_.wake_one();
+  if (leader_ == nullptr || (!has_sender_ && has_blocked_output())) waiters_.wake_one();
 }
 
 // One round of the leader: send what waits, receive what comes.
@@ -98,11 +100,14 @@ void Connection::lead(Time deadline) {
   const bool may_write = !is_unwritable_;
   const bool sends = !has_sender_ && has_blocked_output();
   Socket::Received received{};
+  is_leader_polling_ = true;
   {
     const WaitQueue::Unlocked unlocked(waiters_);
-    if (may_write) socket_.wait(true, sends, deadline);
+    if (may_write) socket_.wait(true, sends, wakeup_, deadline);
     received = socket_.receive(buffer_, kReceiveSize);
   }
+  is_leader_polling_ = false;
+  if (std::exchange(is_wakeup_set_, false)) wakeup_.clear();
   if (!may_write && received.state == Socket::Received::State::kNothing) {
     // The daemon cannot be talked to and has said all it had to say.
     received.state = Socket::Received::State::kClosed;
@@ -115,7 +120,7 @@ void Connection::help_sending(Time deadline) {
   {
     const WaitQueue::Unlocked unlocked(waiters_);
     const Time look_up = now() + kSendLookUp;
-    socket_.wait(false, true, deadline < look_up ? deadline : look_up);
+    socket_.wait(false, true, {}, deadline < look_up ? deadline : look_up);
   }
   has_sender_ = false;
   flush();
@@ -153,7 +158,11 @@ bool Connection::pull() {
 void Connection::flush() {
   // Also if another thread sends: what the session ends here may be the call of the leader, who
   // must know before it waits for the socket.
-  if (!pull() || has_sender_) return;  // The sender looks again before it ends.
+  if (pull() && !has_sender_) send_output();  // The sender looks again before it ends.
+  wake_leader();
+}
+
+void Connection::send_output() {
   has_sender_ = true;
   is_blocked_ = false;
   for (int round = 0; pull() && !session_.output().empty(); ++round) {
@@ -183,10 +192,17 @@ void Connection::flush() {
   end_if_finished();
 }
 
+// The leader waits for the socket, which does not tell it what other threads have ended.
+void Connection::wake_leader() {
+  if (!is_leader_polling_ || !leader_->is_done || !wakeup_.is_open() || is_wakeup_set_) return;
+  is_wakeup_set_ = true;
+  wakeup_.set();
+}
+
 void Connection::look() {
   // A Unix socket says at once, and reliably, that nobody is there any more: when we send.
   if (address_.kind == Address::Kind::kUnix) return;
-  if (is_broken_ || has_leader_ || calls_.front() != nullptr) return;
+  if (is_broken_ || leader_ != nullptr || calls_.front() != nullptr) return;
   take(socket_.receive(buffer_, kReceiveSize));
 }
 
@@ -194,7 +210,7 @@ void Connection::fail(int code, const char* reason, const char* why) {
   if (is_broken_) return;
   is_broken_ = true;
   for (Call* call = calls_.front(); call != nullptr; call = calls_.after(call)) {
-    if (sent_ + sending_ <= call->position) {
+    if (sent_ + sending_ <= call->position || !call->is_request_begun) {
       call->refuse();
     } else if (!call->is_done()) {
       call->fail(make_error(code, reason, "the connection to plugind at %s ended: %s",
@@ -203,6 +219,7 @@ void Connection::fail(int code, const char* reason, const char* why) {
   }
   waiters_.finish_all(Waiter::Purpose::kGreeting);
   waiters_.finish_all(Waiter::Purpose::kFreeStream);
+  waiters_.finish_all(Waiter::Purpose::kNextCall);
   waiters_.wake_finished_locked();
   socket_.shutdown();  // Wakes a leader.
 }

@@ -27,8 +27,9 @@ class Connection final : private wire::SessionHandler {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  /// The client counts who uses the connection.
+  /// The client counts who uses the connection, and calls on it that pd_next may have to give.
   unsigned users = 0;
+  unsigned pending_calls = 0;
   Link<Connection> link;
 
   bool is_valid() const { return session_.is_valid(); }
@@ -42,9 +43,15 @@ class Connection final : private wire::SessionHandler {
   /// Receives what has come while nobody waited, to learn whether the daemon still is there.
   void look();
 
-  /// Starts `call`; the connection holds a reference until its stream is gone.  False when no call
-  /// can start here any more.
+  /// Whoever waits can be woken when another thread ends what it waits for.  False: the system has
+  /// no descriptor left.
+  bool open_wakeup() { return wakeup_.open(); }
+
+  /// Starts `call`, to be sent by flush(); the connection holds a reference until its stream is
+  /// gone.  False when no call can start here any more.
   bool submit(Call& call, const wire::HeaderList& headers);
+  /// Sends what can be sent without waiting.
+  void flush();
   /// Tells the daemon that nobody waits for the call.
   void cancel(Call& call);
 
@@ -58,7 +65,10 @@ class Connection final : private wire::SessionHandler {
   /// those of which no byte was sent: they are refused.  `why` is part of a sentence.
   void fail(int code, const char* reason, const char* why);
   /// Closes the descriptor without a word to the daemon, in a fork that inherited it.
-  void forget_socket() { socket_.close(); }
+  void forget_socket() {
+    socket_.close();
+    wakeup_.close();
+  }
 
  private:
   using CallList = List<Call, &Call::link>;
@@ -67,7 +77,8 @@ class Connection final : private wire::SessionHandler {
   void lead(Time deadline);
   void help_sending(Time deadline);
   bool pull();
-  void flush();
+  void send_output();
+  void wake_leader();
   void take(const Socket::Received& received);
   void end_if_finished();
   void hand_over();
@@ -90,6 +101,7 @@ class Connection final : private wire::SessionHandler {
 
   Address address_;
   Socket socket_;
+  Wakeup wakeup_;
   wire::Session session_;
   CallList calls_;     // Whose streams are open.
   WaitQueue waiters_;  // Everybody in wait().
@@ -99,7 +111,9 @@ class Connection final : private wire::SessionHandler {
   bool is_broken_ = false;
   bool is_going_away_ = false;
   bool is_unwritable_ = false;  // Sending failed; what the daemon said before may still be read.
-  bool has_leader_ = false;
+  const Waiter* leader_ = nullptr;
+  bool is_leader_polling_ = false;
+  bool is_wakeup_set_ = false;
   bool has_sender_ = false;
   bool is_blocked_ = false;  // The socket takes no more, or a sender has sent enough for others.
   std::uint8_t buffer_[kReceiveSize];  // The leader's.

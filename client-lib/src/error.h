@@ -36,6 +36,7 @@ constexpr char kReasonUnreachable[] = "DAEMON_UNREACHABLE";
 constexpr char kReasonGone[] = "DAEMON_GONE";
 constexpr char kReasonTimeout[] = "CALL_TIMEOUT";
 constexpr char kReasonClosed[] = "CLIENT_CLOSED";
+constexpr char kReasonCancelled[] = "CALL_CANCELLED";
 constexpr char kReasonForked[] = "CLIENT_FORKED";
 
 /// Never null: where memory is short, an error in static storage that says so.

@@ -18,6 +18,8 @@ class List {
   List& operator=(const List&) = delete;
 
   T* front() const { return first_; }
+  T* back() const { return last_; }
+  static T* before(const T* element) { return (element->*kLink).previous; }
   static T* after(const T* element) { return (element->*kLink).next; }
 
   void push_back(T* element) {
@@ -25,6 +27,15 @@ class List {
     link = {last_, nullptr, true};
     (last_ == nullptr ? first_ : (last_->*kLink).next) = element;
     last_ = element;
+  }
+
+  /// `place` is in the list, or null: then `element` becomes the first.
+  void insert_after(T* place, T* element) {
+    if (place == last_) return push_back(element);
+    T*& next = place == nullptr ? first_ : (place->*kLink).next;
+    (element->*kLink) = {place, next, true};
+    (next->*kLink).previous = element;
+    next = element;
   }
 
   /// Null when the list is empty.

@@ -8,11 +8,19 @@
 namespace {
 
 using plugind::client::Client;
+using plugind::client::PendingCall;
 
 constexpr std::int64_t kDefaultConnectTimeoutMs = 5'000;
 
 Client* unwrap(pd_client* client) { return reinterpret_cast<Client*>(client); }
 pd_client* wrap(Client* client) { return reinterpret_cast<pd_client*>(client); }
+PendingCall* unwrap(pd_call* call) { return reinterpret_cast<PendingCall*>(call); }
+pd_call* wrap(PendingCall* call) { return reinterpret_cast<pd_call*>(call); }
+
+pd_error* null_client() {
+  return plugind::client::make_error(plugind::client::kInvalidArgument, "",
+                                     "the client is NULL: call pd_connect first");
+}
 
 }  // namespace
 
@@ -43,10 +51,58 @@ pd_reply* pd_invoke(pd_client* client, const char* plugin, const char* method, c
   pd_error* failure = nullptr;
   pd_reply* reply = nullptr;
   if (client == nullptr) {
-    failure = make_error(kInvalidArgument, "", "the client is NULL: call pd_connect first");
+    failure = null_client();
   } else {
     reply = unwrap(client)->invoke({plugin, method, request, request_size, options}, &failure);
   }
   if (failure != nullptr) give_error(failure, error);
   return reply;
+}
+
+pd_call* pd_call_begin(pd_client* client, const char* plugin, const char* method,
+                       const void* request, size_t request_size, const pd_options* options,
+                       uint64_t tag, pd_error** error) {
+  using namespace plugind::client;
+  pd_error* failure = nullptr;
+  PendingCall* call = nullptr;
+  if (client == nullptr) {
+    failure = null_client();
+  } else {
+    call = unwrap(client)->begin({plugin, method, request, request_size, options}, tag, &failure);
+  }
+  if (failure != nullptr) give_error(failure, error);
+  return wrap(call);
+}
+
+pd_reply* pd_call_wait(pd_call* call, pd_error** error) {
+  using namespace plugind::client;
+  pd_error* failure = nullptr;
+  pd_reply* reply = nullptr;
+  if (call == nullptr) {
+    failure = make_error(kInvalidArgument, "", "the call is NULL: call pd_call_begin first");
+  } else {
+    reply = unwrap(call)->client.wait(*unwrap(call), &failure);
+  }
+  if (failure != nullptr) give_error(failure, error);
+  return reply;
+}
+
+void pd_call_cancel(pd_call* call) {
+  if (call != nullptr) unwrap(call)->client.cancel(*unwrap(call));
+}
+
+void pd_call_free(pd_call* call) {
+  if (call != nullptr) Client::release(unwrap(call));
+}
+
+uint64_t pd_call_tag(const pd_call* call) {
+  return reinterpret_cast<const PendingCall*>(call)->tag;
+}
+
+pd_call* pd_next(pd_client* client, int64_t timeout_ms) {
+  return client == nullptr ? nullptr : wrap(unwrap(client)->next(timeout_ms));
+}
+
+void pd_flush(pd_client* client) {
+  if (client != nullptr) unwrap(client)->flush();
 }

@@ -201,20 +201,22 @@ Socket::Received Socket::receive(std::uint8_t* to, std::size_t size) {
   return {Received::State::kClosed, 0};
 }
 
-void Socket::wait(bool readable, bool writable, Time deadline) {
-  pollfd entry{fd_of(handle_),
-               static_cast<short>((readable ? POLLIN : 0) | (writable ? POLLOUT : 0)), 0};
+void Socket::wait(bool readable, bool writable, const Wakeup& wakeup, Time deadline) {
+  pollfd entries[2] = {
+      {fd_of(handle_), static_cast<short>((readable ? POLLIN : 0) | (writable ? POLLOUT : 0)), 0},
+      {fd_of(wakeup.handle()), POLLIN, 0}};
+  const nfds_t count = wakeup.is_open() ? 2 : 1;
   Time left = deadline == kNever ? 0 : deadline - now();
   if (left < 0) left = 0;
 #if defined(__linux__)
   constexpr Time kSecond = 1'000 * kMillisecond;
   const timespec timeout{left / kSecond, static_cast<long>(left % kSecond)};
-  ::ppoll(&entry, 1, deadline == kNever ? nullptr : &timeout, nullptr);
+  ::ppoll(entries, count, deadline == kNever ? nullptr : &timeout, nullptr);
 #else
   constexpr Time kMost = 1 << 30;
   const Time milliseconds = (left + kMillisecond - 1) / kMillisecond;
   const int timeout = static_cast<int>(milliseconds < kMost ? milliseconds : kMost);
-  ::poll(&entry, 1, deadline == kNever ? -1 : timeout);
+  ::poll(entries, count, deadline == kNever ? -1 : timeout);
 #endif
 }
 

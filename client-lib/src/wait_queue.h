@@ -13,7 +13,7 @@ class WaitQueue;
 
 /// Somebody who waits for something on a connection.
 struct Waiter {
-  enum class Purpose { kCall, kGreeting, kFreeStream };
+  enum class Purpose { kCall, kGreeting, kFreeStream, kNextCall };
   explicit Waiter(Purpose what) : purpose(what) {}
 
   /// What was waited for has come about.

@@ -4,6 +4,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "daemon/app/logging.h"
@@ -111,7 +112,27 @@ void Daemon::run() {
   if (lifeline_) asio::co_spawn(loop_, obey_lifeline(), asio::detached);
   // grpc++ takes longer to start than everything else together; hosts need not wait for it.
   asio::post(loop_, [this] { start_control(); });
-  loop_.run();
+  run_loop();
+}
+
+void Daemon::run_loop() {
+  using Clock = std::chrono::steady_clock;
+  // On a single processor nobody else could do what is looked for.
+  const bool looks = std::thread::hardware_concurrency() > 1;
+  BusyPoll busy_poll(looks ? options_.busy_poll : std::chrono::microseconds::zero());
+  while (!loop_.stopped()) {
+    const auto time = busy_poll.before_sleep(forwarder_->counters().calls_at_plugins);
+    if (time > BusyPoll::Duration::zero()) {
+      const auto until = Clock::now() + time;
+      bool found = false;
+      do {
+        found = loop_.poll_one() > 0;
+      } while (!found && Clock::now() < until);
+      busy_poll.looked(found);
+      if (found) continue;
+    }
+    loop_.run_one();
+  }
 }
 
 void Daemon::start_control() {

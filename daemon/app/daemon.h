@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 
+#include "daemon/app/busy_poll.h"
 #include "daemon/app/options.h"
 #include "daemon/app/steady_clock.h"
 #include "daemon/control/control_server.h"
@@ -40,6 +41,7 @@ class Daemon {
   void run();
 
  private:
+  void run_loop();
   std::expected<void, Error> open_front();
   std::expected<plugin::ReloadSummary, Error> reload();
   control::DaemonFacts facts() const;

@@ -1,6 +1,9 @@
 #include "daemon/app/options.h"
 
 #include <CLI/CLI.hpp>
+#include <charconv>
+#include <optional>
+#include <string_view>
 
 #include "daemon/app/version.h"
 #include "daemon/forward/address.h"
@@ -23,12 +26,25 @@ Exit status: 0 stopped as asked or --check found nothing; 1 could not start or
 
 Documentation: docs/manifest.md, docs/operations.md. Operate it with pluginctl.)";
 
+/// "0us" to "10ms".
+std::optional<std::chrono::microseconds> parse_busy_poll(std::string_view text) {
+  std::uint32_t number = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (problem != std::errc{}) return std::nullopt;
+  const std::string_view unit(end, text.data() + text.size());
+  std::chrono::microseconds time(number);
+  if (unit == "ms") time *= 1000;
+  if ((unit != "us" && unit != "ms") || time > std::chrono::milliseconds(10)) return std::nullopt;
+  return time;
+}
+
 }  // namespace
 
 std::variant<Options, Exit> parse_options(int argc, char** argv) {
   Options options;
   std::string manifests = "/etc/plugind/plugins.d";
   std::string runtime_dir;
+  std::string busy_poll = "200us";
 
   CLI::App app("Runs plugins for programs in any language and forwards calls to them.", "plugind");
   app.footer(kFooter);
@@ -50,6 +66,11 @@ std::variant<Options, Exit> parse_options(int argc, char** argv) {
   app.add_option("--log-level", options.log_level, "debug, info, warning or error")
       ->type_name("LEVEL")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+      ->capture_default_str();
+  app.add_option("--busy-poll", busy_poll,
+                 "While calls follow each other one by one, look so long for the next event before "
+                 "sleeping, up to 10ms; 0us: never")
+      ->type_name("DURATION")
       ->capture_default_str();
   app.add_flag("--lifeline", options.lifeline,
                "Stop everything and exit when stdin is closed, so that a program which starts a "
@@ -79,6 +100,12 @@ std::variant<Options, Exit> parse_options(int argc, char** argv) {
     runtime_dir = std::filesystem::path(address->path).parent_path();
   }
   options.socket = address->to_string();
+  const auto busy_poll_time = parse_busy_poll(busy_poll);
+  if (!busy_poll_time) {
+    return wrong("--busy-poll takes a time from 0us to 10ms, for example 200us, not \"" +
+                 busy_poll + "\".");
+  }
+  options.busy_poll = *busy_poll_time;
   options.manifests = std::filesystem::absolute(manifests).lexically_normal();
   options.runtime_dir = std::filesystem::absolute(runtime_dir).lexically_normal();
   return options;

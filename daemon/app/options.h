@@ -1,6 +1,7 @@
 // plugind's command line and configuration file.
 #pragma once
 
+#include <chrono>
 #include <expected>
 #include <filesystem>
 #include <string>
@@ -13,6 +14,7 @@ struct Options {
   std::string socket;                 ///< Address of the front socket.
   std::filesystem::path runtime_dir;  ///< Absolute; the socket's directory unless given.
   std::string log_level = "info";
+  std::chrono::microseconds busy_poll{0};  ///< Look so long before a sleep; zero: never.
   bool lifeline = false;
   bool check = false;
 };

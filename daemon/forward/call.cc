@@ -93,6 +93,7 @@ void Call::forward_to_plugin(const std::shared_ptr<plugin::Instance>& instance) 
   }
   instance_ = instance;
   instance_->call_started();
+  ++context_.counters.calls_at_plugins;
 }
 
 void Call::forward_to_control() {
@@ -364,7 +365,10 @@ void Call::response_ended() {
 
 void Call::upstream_ended() {
   up_open_ = false;
-  if (instance_) instance_->call_finished();
+  if (instance_) {
+    instance_->call_finished();
+    --context_.counters.calls_at_plugins;
+  }
   // Request bytes that the instance never took.  Those that may be sent again stay counted.
   if (downstream_ == nullptr || response_ended_ || !may_send_again()) {
     consume_request(up_body_.bytes.size());

@@ -16,7 +16,8 @@ class ControlLink;
 
 struct Counters {
   std::uint64_t calls = 0;
-  std::uint64_t connections = 0;  ///< Open ones of hosts.
+  std::size_t calls_at_plugins = 0;  ///< Passed on to a plugin, and not ended.
+  std::uint64_t connections = 0;     ///< Open ones of hosts.
 };
 
 struct Context {

@@ -17,8 +17,8 @@ _package_missing() {
   [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) != installed ]]
 }
 
-# Packages for the sample hosts: only where the machine has nothing good enough, because a newer
-# Node.js or PHP from elsewhere conflicts with Debian's packages.
+# Packages for the sample hosts and the interop suites: only where the machine has nothing good
+# enough, because a newer Node.js or PHP from elsewhere conflicts with Debian's packages.
 _host_packages_missing() {
   if ! have_node; then
     command -v node >/dev/null || echo nodejs npm
@@ -33,6 +33,8 @@ _host_packages_missing() {
     php -r 'exit(extension_loaded("mbstring") ? 0 : 1);' || echo php-mbstring
     php -r 'exit(extension_loaded("dom") ? 0 : 1);' || echo php-xml
   fi
+  command -v javac >/dev/null || echo openjdk-17-jdk-headless
+  command -v mvn >/dev/null || echo maven
 }
 
 # PLUGIND_SKIP_INSTALL=1 leaves the machine as it is, for those who bring everything themselves.
@@ -41,7 +43,7 @@ install_dependencies() {
   if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     command -v meson >/dev/null && command -v ninja >/dev/null && return 0
     die "this is no Debian, so install by hand what these packages of Debian 12 hold:
-  ${DEBIAN_PACKAGES[*]} php-cli php-mbstring php-xml nodejs npm"
+  ${DEBIAN_PACKAGES[*]} php-cli php-mbstring php-xml nodejs npm openjdk-17-jdk-headless maven"
   fi
   local missing=() package
   for package in "${DEBIAN_PACKAGES[@]}"; do

@@ -29,14 +29,14 @@ class PrivateDaemon:
     ends, the daemon and every plugin end too.
     """
 
-    def __init__(self, plugind, manifests, log_level="info"):
+    def __init__(self, plugind, manifests, log_level="info", options=()):
         # Short, because a socket's path may have about 100 characters.
         base = tempfile.gettempdir()
         self.directory = tempfile.mkdtemp(prefix="plugind-", dir=base if len(base) < 40 else "/tmp")
         self.socket = os.path.join(self.directory, "plugind.sock")
         self.log = os.path.join(self.directory, "plugind.log")
         self._command = [plugind, "--manifests", manifests, "--socket", self.socket,
-                         "--lifeline", "--log-level", log_level]
+                         "--lifeline", "--log-level", log_level, *options]
         self._process = None
 
     def plugin_socket(self, name):

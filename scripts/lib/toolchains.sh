@@ -15,6 +15,7 @@ RUST_MINIMUM=$(_rust_minimum)
 NODE_MINIMUM=18.0
 PHP_MINIMUM=8.1
 PYTHON_MINIMUM=3.9
+JAVA_MINIMUM=17
 # The first that reads GCC 12's <expected>.
 CLANG_MINIMUM=19
 
@@ -33,6 +34,12 @@ have_node() { _have node "$NODE_MINIMUM" node --version; }
 have_npm() { have_node && command -v npm >/dev/null; }
 have_php() { _have php "$PHP_MINIMUM" php --version && php -r 'exit(extension_loaded("FFI") ? 0 : 1);'; }
 have_python() { _have python3 "$PYTHON_MINIMUM" python3 --version && python3 -c 'import venv, ensurepip' 2>/dev/null; }
+# "javac 17.0.15", but "javac 17" of a first release: the number needs no dots.
+have_java() {
+  local version
+  version=$(javac -version 2>&1 | sed -n 's/^javac \([0-9.]*\).*/\1/p')
+  [[ -n $version ]] && version_at_least "$version" "$JAVA_MINIMUM" && command -v mvn >/dev/null
+}
 
 # The name of a clang++ that is new enough and has libFuzzer and the sanitizers.
 clang_with_fuzzer() {
@@ -48,7 +55,7 @@ clang_with_fuzzer() {
 }
 have_clang() { clang_with_fuzzer >/dev/null; }
 
-# What to say where one is missing: install_hint go|rust|node|php|python|clang
+# What to say where one is missing: install_hint go|rust|node|php|python|java|clang
 install_hint() {
   case $1 in
     go) echo "install Go $GO_MINIMUM or newer: https://go.dev/dl/" ;;
@@ -56,6 +63,7 @@ install_hint() {
     node) echo "install Node.js $NODE_MINIMUM or newer with npm: apt-get install nodejs npm" ;;
     php) echo "install PHP $PHP_MINIMUM or newer with FFI: apt-get install php-cli" ;;
     python) echo "install Python $PYTHON_MINIMUM or newer with venv: apt-get install python3-venv" ;;
+    java) echo "install a JDK $JAVA_MINIMUM or newer with Maven: apt-get install openjdk-17-jdk-headless maven" ;;
     clang) echo "install clang $CLANG_MINIMUM or newer with libFuzzer: apt-get install clang-19 libclang-rt-19-dev" ;;
   esac
 }
@@ -67,6 +75,7 @@ have_toolchain() {
     node) have_npm ;;
     php) have_php ;;
     python) have_python ;;
+    java) have_java ;;
     clang) have_clang ;;
     *) die "no toolchain is called $1" ;;
   esac
@@ -74,7 +83,7 @@ have_toolchain() {
 
 have_all_toolchains() {
   local language
-  for language in go rust node php python; do
+  for language in go rust node php python java; do
     have_toolchain "$language" || return 1
   done
 }

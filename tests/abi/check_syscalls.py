@@ -16,7 +16,7 @@ import tempfile
 ALLOWED = {
     # the socket
     "socket", "connect", "fcntl", "setsockopt", "getsockopt", "sendto", "sendmsg", "recvfrom",
-    "poll", "ppoll", "shutdown", "close",
+    "poll", "ppoll", "shutdown", "close", "socketpair",
     # memory
     "brk", "mmap", "munmap", "mremap", "mprotect", "madvise",
     # waiting for another thread, the clock, and the look for a fork

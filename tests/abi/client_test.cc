@@ -3,76 +3,18 @@
 #include <pthread.h>
 #include <signal.h>
 
-#include <chrono>
+#include <atomic>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "client-lib/include/plugind/plugind.h"
+#include "tests/abi/test_client.h"
 #include "tests/abi/test_server.h"
 
 namespace plugind::test {
 namespace {
-
-using namespace std::chrono_literals;
-
-struct Outcome {
-  int code = 0;
-  std::string message;  // The reply, or the error's message.
-  std::string reason;
-};
-
-Outcome outcome_of(pd_error* error) {
-  Outcome outcome{pd_error_code(error), pd_error_message(error), pd_error_reason(error)};
-  pd_error_free(error);
-  return outcome;
-}
-
-class Client {
- public:
-  explicit Client(const std::string& address, std::int64_t timeout_ms = 0) {
-    pd_error* error = nullptr;
-    client_ = pd_connect(address.c_str(), timeout_ms, &error);
-    EXPECT_EQ(client_ == nullptr, error != nullptr);
-    if (error != nullptr) failure_ = outcome_of(error);
-  }
-  ~Client() { close(); }
-  void close() {
-    pd_close(client_);
-    client_ = nullptr;
-  }
-  const Outcome& failure() const { return failure_; }
-  pd_client* get() { return client_; }
-
-  Outcome call(const std::string& method, const std::string& request = "",
-               const pd_options* options = nullptr, const char* plugin = nullptr) {
-    pd_error* error = nullptr;
-    pd_reply* reply = pd_invoke(client_, plugin, ("/test.Test/" + method).c_str(), request.data(),
-                                request.size(), options, &error);
-    EXPECT_EQ(reply == nullptr, error != nullptr);
-    if (error != nullptr) return outcome_of(error);
-    Outcome outcome;
-    outcome.message.assign(static_cast<const char*>(pd_reply_data(reply)), pd_reply_size(reply));
-    pd_reply_free(reply);
-    return outcome;
-  }
-
- private:
-  pd_client* client_;
-  Outcome failure_;
-};
-
-struct FreeOptions {
-  void operator()(pd_options* options) const { pd_options_free(options); }
-};
-using Options = std::unique_ptr<pd_options, FreeOptions>;
-
-Options with_timeout(std::int64_t milliseconds) {
-  Options options(pd_options_new());
-  pd_options_set_timeout_ms(options.get(), milliseconds);
-  return options;
-}
 
 TEST(Client, CallsGoOverOneConnection) {
   TestServer server;

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Writes the program in a page of documentation: its only block of C that has a main.
+"""Writes a program in a page of documentation: the block of C below the line "`NAME`:".
 
-usage: extract_example.py PAGE OUTPUT
+usage: extract_example.py PAGE NAME OUTPUT
 """
 import re
 import sys
 
-page, output = sys.argv[1:]
+page, name, output = sys.argv[1:]
 with open(page, encoding="utf-8") as file:
-    blocks = re.findall(r"^```c\n(.*?)^```", file.read(), flags=re.DOTALL | re.MULTILINE)
-programs = [block for block in blocks if "int main(" in block]
-if len(programs) != 1:
-    sys.exit(f"{page} has {len(programs)} programs in C, not one")
+    blocks = re.findall(rf"^`{re.escape(name)}`:\n\n```c\n(.*?)^```", file.read(),
+                        flags=re.DOTALL | re.MULTILINE)
+if len(blocks) != 1:
+    sys.exit(f"{page} has {len(blocks)} programs {name}, not one")
 with open(output, "w", encoding="utf-8") as file:
-    file.write(programs[0])
+    file.write(blocks[0])

@@ -146,6 +146,12 @@ struct Library {
   decltype(&pd_connect) connect = nullptr;
   decltype(&pd_close) close = nullptr;
   decltype(&pd_invoke) invoke = nullptr;
+  decltype(&pd_call_begin) call_begin = nullptr;
+  decltype(&pd_call_wait) call_wait = nullptr;
+  decltype(&pd_call_cancel) call_cancel = nullptr;
+  decltype(&pd_call_free) call_free = nullptr;
+  decltype(&pd_next) next = nullptr;
+  decltype(&pd_flush) flush = nullptr;
   decltype(&pd_reply_free) reply_free = nullptr;
   decltype(&pd_error_code) error_code = nullptr;
   decltype(&pd_error_free) error_free = nullptr;
@@ -161,6 +167,12 @@ struct Library {
     load(connect, "pd_connect");
     load(close, "pd_close");
     load(invoke, "pd_invoke");
+    load(call_begin, "pd_call_begin");
+    load(call_wait, "pd_call_wait");
+    load(call_cancel, "pd_call_cancel");
+    load(call_free, "pd_call_free");
+    load(next, "pd_next");
+    load(flush, "pd_flush");
     load(reply_free, "pd_reply_free");
     load(error_code, "pd_error_code");
     load(error_free, "pd_error_free");
@@ -254,6 +266,35 @@ int main(int, char** argv) {
       for (auto& thread : threads) thread.join();
     }
     compare("by calls of several threads", before, 1);
+
+    mark("/plugind-abi-begin");
+    const auto begin = [&](const char* method) {
+      return library.call_begin(client, nullptr, method, "x", 1, nullptr, 0, nullptr);
+    };
+    for (int call = 0; call < 20; ++call) CHECK(begin("/test.Test/Echo") != nullptr);
+    library.flush(client);
+    for (int call = 0; call < 20; ++call) {
+      pd_call* ended = library.next(client, -1);
+      pd_reply* reply = library.call_wait(ended, nullptr);
+      CHECK(reply != nullptr);
+      library.reply_free(reply);
+      library.call_free(ended);
+    }
+    pd_call* held = begin("/test.Test/Hold");
+    CHECK(library.next(client, 50) == nullptr);
+    mark("/plugind-abi-end");
+    std::thread canceller([&] {
+      mark("/plugind-abi-begin");
+      library.call_cancel(held);
+      mark("/plugind-abi-end");
+    });
+    mark("/plugind-abi-begin");
+    CHECK(library.call_wait(held, nullptr) == nullptr);
+    mark("/plugind-abi-end");
+    canceller.join();
+    library.call_free(held);
+    // The two ends of what wakes a waiting thread.
+    compare("by calls that hold no thread", before, 3);
 
     mark("/plugind-abi-begin");
     CHECK(library.call(client, "Quit", "") == 14);

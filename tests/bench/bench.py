@@ -37,7 +37,7 @@ class Contender(NamedTuple):
     key: str
     about: str
     command: List[str]
-    through_daemon: bool = False
+    daemon: Optional[PrivateDaemon] = None  # that the calls go through
 
 
 class Slice(NamedTuple):
@@ -45,6 +45,7 @@ class Slice(NamedTuple):
     p99: float
     rate: float  # calls per second
     daemon_cpu: Optional[float] = None  # microseconds per call
+    all_cpu: Optional[float] = None  # the same of host, daemon and plugin together
 
 
 class Row(NamedTuple):
@@ -102,6 +103,18 @@ def cpu_seconds(pid: int) -> float:
     return total / 1e9
 
 
+def descendants(pid: int) -> List[int]:
+    """All processes below this one."""
+    found = []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        try:
+            with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
+                found += [int(child) for child in file.read().split()]
+        except FileNotFoundError:
+            pass  # the thread ended
+    return found + [one for child in list(found) for one in descendants(child)]
+
+
 def memory_mib(pid: int) -> Dict[str, float]:
     with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
         fields = dict(re.findall(r"^(VmRSS|RssAnon):\s+(\d+) kB", file.read(), re.M))
@@ -118,22 +131,30 @@ def daemon_pid(daemon: PrivateDaemon) -> int:
     return int(children[0])
 
 
-def contenders(options, daemon: PrivateDaemon, echo_direct: str) -> List[Contender]:
+def contenders(options, daemon: PrivateDaemon, sleeper: PrivateDaemon,
+               echo_direct: str) -> List[Contender]:
+    """`sleeper` is the daemon that never polls."""
     bench = os.path.join(options.build, "tests", "bench")
-    kv_socket = daemon.plugin_socket("kv")
+
+    def grpcpp(socket: str) -> List[str]:
+        return [os.path.join(bench, "bench_grpcpp"), "--address", "unix:" + socket]
+
+    def libplugind(through: PrivateDaemon, plugin: str, calls: str) -> List[str]:
+        return [os.path.join(bench, "bench_libplugind"), "--address", through.socket,
+                "--plugin", plugin, "--service", plugin, "--calls", calls]
+
     found = [
         Contender("raw-1-hop", "bytes over a Unix socket",
                   [os.path.join(bench, "bench_raw_socket"), "--hops", "1"]),
         Contender("raw-2-hops", "bytes over two, by a relay",
                   [os.path.join(bench, "bench_raw_socket"), "--hops", "2"]),
-        Contender("grpc++-direct", "(d) grpc++ to the C++ plugin",
-                  [os.path.join(bench, "bench_grpcpp"), "--address", "unix:" + echo_direct]),
+        Contender("grpc++-direct", "(d) grpc++ to the C++ plugin", grpcpp(echo_direct)),
         Contender("grpc++-plugind", "(e) grpc++ through plugind to the C++ plugin",
-                  [os.path.join(bench, "bench_grpcpp"), "--address",
-                   "unix:" + daemon.plugin_socket("echo")], True),
+                  grpcpp(daemon.plugin_socket("echo")), daemon),
+        Contender("grpc++-sleeping", "  the same with --busy-poll 0us",
+                  grpcpp(sleeper.plugin_socket("echo")), sleeper),
         Contender("libplugind-echo", "libplugind through plugind to the C++ plugin",
-                  [os.path.join(bench, "bench_libplugind"), "--address", daemon.socket,
-                   "--plugin", "echo", "--service", "echo"], True),
+                  libplugind(daemon, "echo", "pending"), daemon),
     ]
     if options.go_worker:
         kv_plugin = os.path.join(options.plugins, "kv-go-grpc")
@@ -141,25 +162,30 @@ def contenders(options, daemon: PrivateDaemon, echo_direct: str) -> List[Contend
             Contender("go-plugin-direct", "(a) go-plugin host to the Go plugin",
                       [options.go_worker, "--mode", "go-plugin", "--plugin", kv_plugin]),
             Contender("libplugind-plugind", "(b) libplugind through plugind to the Go plugin",
-                      [os.path.join(bench, "bench_libplugind"), "--address", daemon.socket,
-                       "--plugin", "kv", "--service", "kv"], True),
+                      libplugind(daemon, "kv", "pending"), daemon),
+            Contender("libplugind-sleeping", "  the same with --busy-poll 0us",
+                      libplugind(sleeper, "kv", "pending"), sleeper),
+            Contender("libplugind-threads", "  the same with a thread for each call in flight",
+                      libplugind(daemon, "kv", "blocking"), daemon),
             Contender("grpc-go-plugind", "(c) grpc-go through plugind to the Go plugin",
-                      [options.go_worker, "--mode", "stubs", "--address", "unix:" + kv_socket],
-                      True),
+                      [options.go_worker, "--mode", "stubs", "--address",
+                       "unix:" + daemon.plugin_socket("kv")], daemon),
         ]
     return found
 
 
-def run_slice(worker: Worker, calls: int, in_flight: int, daemon: int) -> Slice:
-    before = cpu_seconds(daemon)
+def run_slice(worker: Worker, calls: int, in_flight: int) -> Slice:
+    daemon = worker.contender.daemon and daemon_pid(worker.contender.daemon)
+    # All that are not part of this contender sleep meanwhile.
+    everybody = descendants(os.getpid())
+    before = {pid: cpu_seconds(pid) for pid in everybody}
     done = worker.run(calls, in_flight)
-    if not worker.contender.through_daemon:
-        return done
-    return done._replace(daemon_cpu=(cpu_seconds(daemon) - before) * 1e6 / calls)
+    spent = {pid: (cpu_seconds(pid) - before[pid]) * 1e6 / calls for pid in everybody}
+    return done._replace(all_cpu=sum(spent.values()), daemon_cpu=spent.get(daemon))
 
 
-def measure(workers: List[Worker], rounds: int, seconds: float,
-            daemon: int) -> Dict[Tuple[str, int], List[Slice]]:
+def measure(workers: List[Worker], rounds: int,
+            seconds: float) -> Dict[Tuple[str, int], List[Slice]]:
     """Slices by contender and load, one a round."""
     calls = {}
     for worker in workers:
@@ -172,7 +198,7 @@ def measure(workers: List[Worker], rounds: int, seconds: float,
     for done in range(rounds):
         for load in LOADS:
             for worker in order.sample(workers, len(workers)):
-                result = run_slice(worker, calls[worker, load], load, daemon)
+                result = run_slice(worker, calls[worker, load], load)
                 slices.setdefault((worker.contender.key, load), []).append(result)
         print(f"\r   round {done + 1} of {rounds}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
@@ -215,9 +241,10 @@ def summary(slices: Dict[Tuple[str, int], List[Slice]]) -> List[Row]:
         for metric, unit in (("p50", "us"), ("p99", "us"), ("rate", "calls/s")):
             rows.append(Row(key, str(load), metric,
                             statistics.median(getattr(one, metric) for one in found), unit))
-        if found[0].daemon_cpu is not None:
-            rows.append(Row(key, str(load), "daemon_cpu",
-                            statistics.median(one.daemon_cpu for one in found), "us/call"))
+        for metric in ("daemon_cpu", "all_cpu"):
+            times = [getattr(one, metric) for one in found if getattr(one, metric) is not None]
+            if times:
+                rows.append(Row(key, str(load), metric, statistics.median(times), "us/call"))
     return rows
 
 
@@ -286,11 +313,12 @@ def table(rows: List[Row], about: Dict[str, str]) -> str:
     width = max(len(text) for text in about.values())
     for load in LOADS:
         print(f"{f'{load} in flight':{width}} {'p50 us':>9} {'p99 us':>9} {'calls/s':>9} "
-              f"{'daemon CPU us/call':>19}", file=out)
+              f"{'CPU us/call: daemon':>20} {'all':>7}", file=out)
         for key, text in about.items():
             print(f"{text:{width}} {cell(key, load, 'p50', '.1f'):>9} "
                   f"{cell(key, load, 'p99', '.1f'):>9} {cell(key, load, 'rate', '.0f'):>9} "
-                  f"{cell(key, load, 'daemon_cpu', '.1f'):>19}", file=out)
+                  f"{cell(key, load, 'daemon_cpu', '.1f'):>20} "
+                  f"{cell(key, load, 'all_cpu', '.1f'):>7}", file=out)
         print(file=out)
     for row in rows:
         if row.load in ("idle", "start"):
@@ -333,14 +361,16 @@ def run(options) -> Tuple[List[Row], str]:
     idle = measure_idle(options)
     plugind = os.path.join(options.build, "daemon", "plugind")
     workers: List[Worker] = []
-    with PrivateDaemon(plugind, options.plugins, log_level="warning") as daemon:
+    with PrivateDaemon(plugind, options.plugins, log_level="warning") as daemon, \
+            PrivateDaemon(plugind, options.plugins, log_level="warning",
+                          options=("--busy-poll", "0us")) as sleeper:
         echo, echo_path = start_echo(options, daemon)
         try:
-            for contender in contenders(options, daemon, echo_path):
+            for contender in contenders(options, daemon, sleeper, echo_path):
                 workers.append(Worker(contender, daemon.directory))
-            slices = measure(workers, rounds, seconds, daemon_pid(daemon))
+            slices = measure(workers, rounds, seconds)
         except DaemonError as error:
-            raise DaemonError(f"{error}\n{daemon.log_text()}") from None
+            raise DaemonError(f"{error}\n{daemon.log_text()}{sleeper.log_text()}") from None
         finally:
             for worker in workers:
                 worker.quit()
@@ -372,6 +402,7 @@ def main() -> int:
     parser.add_argument("--update-docs")
     options = parser.parse_args()
     options.build, options.plugins = map(os.path.abspath, (options.build, options.plugins))
+    options.go_worker = options.go_worker and os.path.abspath(options.go_worker)
     try:
         rows, text = run(options)
     except DaemonError as error:

@@ -43,6 +43,15 @@ TEST_F(Start, WithWrongOptionsTellsWhichAndExitsWith2) {
   run = plugind({"--log-level", "loud"});
   EXPECT_EQ(run.exit, Exit{.code = 2});
   EXPECT_THAT(run.err, AllOf(HasSubstr("loud"), HasSubstr("warning")));
+  for (const char* time : {"5", "us", "-1us", "1s", "11ms", "10001us", "4294967296us"}) {
+    run = plugind({std::string("--busy-poll=") + time});
+    EXPECT_EQ(run.exit, Exit{.code = 2}) << time;
+    EXPECT_THAT(run.err, AllOf(HasSubstr("from 0us to 10ms"), HasSubstr(time)));
+  }
+  for (const char* time : {"0us", "10ms", "10000us"}) {
+    run = plugind_here({"--check", "--busy-poll", time});
+    EXPECT_THAT(run.err, ::testing::Not(HasSubstr("--busy-poll"))) << time;
+  }
 }
 
 TEST_F(Start, TellsVersionAndHelpOnStdout) {

@@ -39,6 +39,7 @@ extern "C" {
 
 typedef struct pd_client pd_client;
 typedef struct pd_options pd_options;
+typedef struct pd_call pd_call;
 typedef struct pd_reply pd_reply;
 typedef struct pd_error pd_error;
 
@@ -62,8 +63,8 @@ PD_API const char *pd_version(void);
  * opened by this user; DEADLINE_EXCEEDED (4) no greeting in time. */
 PD_API pd_client *pd_connect(const char *address, int64_t timeout_ms, pd_error **error);
 
-/* Closes the connection and frees the client.  Calls that other threads still have in flight on it
- * end with CANCELLED first; no call may start on it after this. */
+/* Closes the connection and frees the client.  Calls that are still in flight on it end with
+ * CANCELLED first; no call may start on it after this. */
 PD_API void pd_close(pd_client *client);
 
 /* Options of a call.  One object may serve many calls, also at the same time, as long as nobody
@@ -108,6 +109,55 @@ PD_API int pd_options_add_metadata(pd_options *options, const char *name, const 
 PD_API pd_reply *pd_invoke(pd_client *client, const char *plugin, const char *method,
                            const void *request, size_t request_size, const pd_options *options,
                            pd_error **error);
+
+/* Calls that do not hold a thread.
+ *
+ * pd_call_begin starts a unary call; pd_next gives the calls that have ended, one after the other, so
+ * that one thread can have many of them under way; or pd_call_wait waits for a certain one.  What is
+ * begun is sent when some have come together, and by the next function that waits (pd_next,
+ * pd_call_wait, pd_invoke, on any thread) or pd_flush: calls that are begun together travel together.  Answers are received by those
+ * functions too; while no thread is in one of them, nothing is. */
+
+/* Begins a call.  The arguments mean what they mean to pd_invoke; the request is copied.  `tag` is
+ * the caller's, for pd_call_tag.  The call belongs to the caller, who frees it with pd_call_free,
+ * before or after pd_close.
+ *
+ * Waits only, and then up to the options' timeout, while a connection has to be opened anew or the
+ * daemon takes no more calls at a time from this client.
+ *
+ * Actionable errors: those of pd_invoke that are known at once.  The others come from
+ * pd_call_wait. */
+PD_API pd_call *pd_call_begin(pd_client *client, const char *plugin, const char *method,
+                              const void *request, size_t request_size, const pd_options *options,
+                              uint64_t tag, pd_error **error);
+
+/* Waits until the call has ended and gives its answer, once.  At most one thread at a time; a call
+ * that a thread waits for is not given to pd_next.
+ *
+ * Actionable errors: those of pd_invoke, and
+ *   CANCELLED (1)             CALL_CANCELLED      pd_call_cancel was called
+ *   FAILED_PRECONDITION (9)   ""                  the answer was given before */
+PD_API pd_reply *pd_call_wait(pd_call *call, pd_error **error);
+
+/* Ends a call that still runs: the plugin is told, and pd_call_wait, which another thread may be in,
+ * gives CANCELLED.  The plugin may have carried the call out all the same.  Does nothing to a call
+ * that has ended. */
+PD_API void pd_call_cancel(pd_call *call);
+
+/* Frees the call, and cancels it first if it still runs.  No other thread may use it any more. */
+PD_API void pd_call_free(pd_call *call);
+
+/* What was given to pd_call_begin. */
+PD_API uint64_t pd_call_tag(const pd_call *call);
+
+/* Waits up to `timeout_ms`, without bound when that is negative, for the next call that ends, in the
+ * order in which they end.  pd_call_wait gives its answer at once.  NULL when none ended in time, and
+ * at once when none is under way or pd_close was called.  Each ended call is given once.  Any number
+ * of threads may be in here. */
+PD_API pd_call *pd_next(pd_client *client, int64_t timeout_ms);
+
+/* Sends what has been begun, as far as that is possible without waiting. */
+PD_API void pd_flush(pd_client *client);
 
 /* The serialised reply message.  Never NULL, also when the size is 0. */
 PD_API const void *pd_reply_data(const pd_reply *reply);
