@@ -169,6 +169,8 @@ HANDSHAKE = {
     "much_noise": b"@pnoise\n\n@o\n1|1|unix|p|grpc\n@h0\x08\x01\n",
     "long_line": b"@p1|1|unix|x\n@o\n1|1|unix|p|grpc\n",
     "address_that_is_no_text": b"1|1|unix|/tmp/\x05\xff|grpc\n@r\n",
+    # Found: whatever began with "127." was taken for an address.
+    "tcp_address_with_nul": b"1|5|tcp|127.\0\x0f1:1234|grpc\n",
     "output": b"@o1|1|unix|p|grpc\n@h0\x08\x01\n@s\x08\x02\x12\x04a\nb\n\n@s\x12\x02\xff\r\n@e\x00\x7f\n",
 }
 
