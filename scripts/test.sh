@@ -154,6 +154,7 @@ for i in "${!names[@]}"; do
   ((all_passed += p, all_failed += f))
 done
 printf '%-14s %8d %8d %8s %6d s\n' 'all' "$all_passed" "$all_failed" '' $((SECONDS - started))
+print_named note 'notes:'
 print_named skipped 'not run:'
 print_named failed 'failed:'
 printf '\n%d passed, %d failed\n' "$all_passed" "$all_failed"

@@ -8,6 +8,7 @@
 #include "daemon/dialect/launch.h"
 #include "daemon/dialect/stdio_stream.h"
 #include "daemon/plugin/gate.h"
+#include "daemon/plugin/printable.h"
 
 namespace plugind::dialect {
 
@@ -19,6 +20,7 @@ namespace {
 // Implementations in other languages may announce an address a moment before they listen on it.
 constexpr milliseconds kConnectGrace{5'000};
 constexpr milliseconds kFirstPause{2}, kLongestPause{100};
+constexpr std::size_t kAddressShown = 200;
 
 // What go-plugin prints when the cookie is not what the plugin expects.
 constexpr std::string_view kWrongCookie = "This binary is a plugin";
@@ -70,7 +72,7 @@ class GoPluginGreeting : public Greeting {
                         manifest.working_directory.empty() ? context_.directory.string()
                                                            : manifest.working_directory);
     if (!handshake) co_return std::unexpected(std::move(handshake.error()));
-    address_ = handshake->endpoint.address;
+    address_ = plugin::printable(handshake->endpoint.address, kAddressShown);
 
     auto connection = co_await connect(handshake->endpoint);
     if (!connection) co_return std::unexpected(std::move(connection.error()));
@@ -125,7 +127,8 @@ class GoPluginGreeting : public Greeting {
   Error connection_failed(const std::string& why) const {
     return make_error(
         Reason::kConnectFailed,
-        "it announced " + address_ + ", but no gRPC server answers there: " + why +
+        "it announced " + address_ +
+            ", but no gRPC server answers there: " + plugin::printable(why, 400) +
             "; plugind speaks plain HTTP/2, so a plugin with a TLSProvider of its own "
             "cannot be used");
   }
@@ -148,7 +151,7 @@ class GoPluginGreeting : public Greeting {
   const plugin::StartContext context_;
   HandshakeReader reader_;
   plugin::Gate line_came_;
-  std::string address_;  // Once it was announced.
+  std::string address_;  // Once it was announced; fit to be shown.
   std::string health_;   // The last answer that was not "ready".
 };
 

@@ -64,7 +64,9 @@ std::expected<plugin::Endpoint, Error> tcp_endpoint(std::string_view line,
   // A server that listens everywhere is reached here.
   if (host.empty() || host == "0.0.0.0") host = "127.0.0.1";
   if (host == "[::]") host = "[::1]";
-  if (!host.starts_with("127.") && host != "[::1]" && host != "localhost") {
+  const bool is_ipv4_loopback =
+      host.starts_with("127.") && host.find_first_not_of("0123456789.") == host.npos;
+  if (!is_ipv4_loopback && host != "[::1]" && host != "localhost") {
     return unsupported("it listens on " + quoted(address) +
                        ", which is not an address of this machine; a plugin listens on a Unix "
                        "socket or on a loopback address");

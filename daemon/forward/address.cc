@@ -27,7 +27,6 @@ std::string Address::to_string() const {
 
 std::expected<asio::generic::stream_protocol::endpoint, Error> Address::endpoint() const {
   if (is_unix()) {
-    boost::system::error_code ec;
     asio::local::stream_protocol::endpoint local;
     try {
       local.path(path);

@@ -1,8 +1,13 @@
 #include "daemon/forward/router.h"
 
+#include "daemon/plugin/printable.h"
+
 namespace plugind::forward {
 
 namespace {
+
+// Of a service that a caller asks for.  It may be as long as a header block.
+constexpr std::size_t kShown = 200;
 
 bool is_own_service(std::string_view service) {
   return service.starts_with("plugind.v1.") || service == "grpc.health.v1.Health" ||
@@ -37,7 +42,7 @@ std::expected<Router::Target, Error> Router::by_name(std::string_view name) cons
 std::expected<Router::Target, Error> Router::by_service(std::string_view service) const {
   const auto candidates = supervisor_.declaring(service);
   if (candidates.size() == 1) return Target{candidates.front()->shared_from_this()};
-  const std::string quoted = "'" + std::string(service) + "'";
+  const std::string quoted = "'" + plugin::printable(service, kShown) + "'";
   if (candidates.empty()) {
     return std::unexpected(make_error(
         Reason::kServiceNotFound,

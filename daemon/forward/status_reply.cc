@@ -1,5 +1,6 @@
 #include "daemon/forward/status_reply.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -11,12 +12,15 @@ namespace plugind::forward {
 
 namespace {
 
-// Several gRPC stacks refuse more than 8 KiB of metadata, and the message stands in it twice.
+// Several gRPC stacks refuse more than 8 KiB of metadata, and the message stands in it twice: as it
+// is, in base64, and percent-encoded, which makes three bytes of each that is not plain ASCII.
 constexpr std::size_t kMaxMessage = 2'048;
+constexpr std::size_t kMaxEncoded = 4'096;
 
 std::string_view shortened(std::string_view text) {
-  if (text.size() <= kMaxMessage) return text;
-  std::size_t size = kMaxMessage;
+  std::size_t size = std::min(text.size(), kMaxMessage);
+  while (wire::percent_encoded_size(text.substr(0, size)) > kMaxEncoded) size -= 1 + size / 16;
+  if (size == text.size()) return text;
   // Not in the middle of a UTF-8 sequence.
   while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xC0) == 0x80) --size;
   return text.substr(0, size);

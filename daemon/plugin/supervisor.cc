@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "daemon/plugin/plugin.h"
+#include "daemon/plugin/printable.h"
 
 namespace plugind::plugin {
 
@@ -26,7 +27,9 @@ class Supervisor::Impl {
     return it->second;
   }
 
-  Error not_found(const std::string& name) const {
+  Error not_found(const std::string& wanted) const {
+    // It comes from a caller's metadata, so it may be long and need not be text.
+    const std::string name = printable(wanted, 200);
     std::string known;
     for (const auto& [key, plugin] : plugins) {
       known += known.empty() ? "" : ", ";

@@ -95,7 +95,7 @@ class NvArray {
 }  // namespace
 
 /// The bridge from nghttp2's C callbacks.  A non-zero return is fatal to the session, so none is
-/// returned but for lack of memory.
+/// returned but for lack of memory, and NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE, which ends a stream.
 struct Session::Callbacks {
   static Session& self(void* user_data) { return *static_cast<Session*>(user_data); }
 
@@ -113,6 +113,12 @@ struct Session::Callbacks {
     s.block_has_regular_ = false;
     s.block_pseudo_ = 0;
     if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+      // nghttp2 itself would take streams until the GOAWAY has moved to the output, although it
+      // says that they are not processed; a client would then send their calls a second time.
+      if (frame->hd.stream_id > s.last_taken_) {
+        s.reset(frame->hd.stream_id, kRefusedStream);
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // Nothing else is heard of the stream.
+      }
       void* user = s.handler_.on_stream_opened(frame->hd.stream_id);
       nghttp2_session_set_stream_user_data(s.session_, frame->hd.stream_id, user);
     }
@@ -215,11 +221,20 @@ struct Session::Callbacks {
   static int on_stream_close(nghttp2_session*, StreamId stream, std::uint32_t error_code,
                              void* user_data) {
     Session& s = self(user_data);
+    if (stream > s.last_taken_) return 0;
     void* user = user_of(s, stream);
     nghttp2_session_set_stream_user_data(s.session_, stream, nullptr);
     if (s.role_ == Role::kClient && s.open_streams_ > 0) --s.open_streams_;
     s.handler_.on_stream_closed(stream, user, error_code);
     return 0;
+  }
+
+  // The second reset of a request that has not been sent would go out, and a RST_STREAM of a stream
+  // that the peer has not heard of ends the connection (RFC 9113 section 6.4).
+  static int before_frame_send(nghttp2_session*, const nghttp2_frame* frame, void* user_data) {
+    const Session& s = self(user_data);
+    const bool unheard_of = s.role_ == Role::kClient && frame->hd.stream_id > s.last_request_sent_;
+    return frame->hd.type == NGHTTP2_RST_STREAM && unheard_of ? NGHTTP2_ERR_CANCEL : 0;
   }
 
   static int on_frame_send(nghttp2_session*, const nghttp2_frame* frame, void* user_data) {
@@ -230,6 +245,7 @@ struct Session::Callbacks {
     }
     if (s.role_ == Role::kClient) {
       if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+        s.last_request_sent_ = frame->hd.stream_id;
         s.handler_.on_request_headers_sent(frame->hd.stream_id, user_of(s, frame->hd.stream_id));
       }
       return 0;
@@ -311,6 +327,7 @@ Session::Session(Role role, const Limits& limits, SessionHandler& handler)
                                                                Callbacks::on_invalid_frame);
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, Callbacks::on_data_chunk);
   nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, Callbacks::on_stream_close);
+  nghttp2_session_callbacks_set_before_frame_send_callback(callbacks, Callbacks::before_frame_send);
   nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, Callbacks::on_frame_send);
   nghttp2_session_callbacks_set_send_data_callback(callbacks, Callbacks::send_data);
   nghttp2_session_callbacks_set_data_source_read_length_callback(callbacks, Callbacks::read_length);
@@ -454,12 +471,18 @@ void Session::answer_pings() {
   ping_count_ = 0;
 }
 
-void Session::submit_goaway_notice() { nghttp2_submit_shutdown_notice(session_); }
+void Session::submit_goaway_notice() {
+  // After the second half the first one would take back what that said: an error (RFC 9113 6.8).
+  if (last_taken_ == INT32_MAX) nghttp2_submit_shutdown_notice(session_);
+}
 
 void Session::submit_goaway() {
-  nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
-                        nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_NO_ERROR,
-                        nullptr, 0);
+  StreamId last = nghttp2_session_get_last_proc_stream_id(session_);
+  if (role_ == Role::kServer) {
+    if (last > last_taken_) last = last_taken_;
+    last_taken_ = last;
+  }
+  nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, nullptr, 0);
 }
 
 void Session::terminate(std::uint32_t error_code) {

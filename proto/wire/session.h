@@ -129,9 +129,10 @@ class Session {
   /// Ends the body, then sends `trailers`, which must live as long as the body.
   void finish_with_trailers(StreamId stream, Body& body, const HeaderList& trailers);
   /// RST_STREAM.  What was submitted before and not sent yet is dropped, an end of the stream
-  /// included.  (A server need not reset a stream whose response it has ended: once the end is on
-  /// its way, what the client still sends is refused with RST_STREAM(NO_ERROR) by itself, as
-  /// RFC 9113 section 8.1 allows.)
+  /// included.  A request that waits for a place among the peer's concurrent streams is never sent,
+  /// but closed only when its turn comes.  (A server need not reset a stream whose response it has
+  /// ended: once the end is on its way, what the client still sends is refused with
+  /// RST_STREAM(NO_ERROR) by itself, as RFC 9113 section 8.1 allows.)
   void reset(StreamId stream, std::uint32_t error_code);
   /// Gives `size` received bytes of a stream, open or closed, back to the peer's windows.
   void consume(StreamId stream, std::size_t size);
@@ -160,6 +161,8 @@ class Session {
   // The header block being received; HTTP/2 never interleaves two.
   HeaderList block_;
   StreamId block_stream_ = 0;
+  StreamId last_taken_ = INT32_MAX;  // Server: what submit_goaway() promised.
+  StreamId last_request_sent_ = 0;   // Client.
   std::size_t block_size_ = 0;
   bool block_too_large_ = false;
   bool block_invalid_ = false;

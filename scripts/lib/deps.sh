@@ -10,7 +10,7 @@ DEBIAN_PACKAGES=(
   libspdlog-dev libcli11-dev libtomlplusplus-dev
   # tests
   libgtest-dev libgmock-dev libbenchmark-dev
-  clang clang-format libclang-rt-14-dev lld strace
+  clang-format clang-19 libclang-rt-19-dev lld strace
 )
 
 _package_missing() {

@@ -1,5 +1,6 @@
 # How a suite tells its results; sourced by run_suite.sh.  One line a result goes to
-# $PLUGIND_RESULTS: passed|failed|skipped|missing, a tab, the name, a tab, the reason.
+# $PLUGIND_RESULTS: passed|failed|skipped|missing, a tab, the name, a tab, the reason.  A line "note"
+# is no result: it is printed at the end.
 
 _report() { printf '%s\t%s\t%s\n' "$1" "$2" "${3:-}" >>"$PLUGIND_RESULTS"; }
 

@@ -16,6 +16,8 @@ NODE_MINIMUM=18.0
 PHP_MINIMUM=8.1
 PYTHON_MINIMUM=3.9
 JAVA_MINIMUM=17
+# The first that reads GCC 12's <expected>.
+CLANG_MINIMUM=19
 
 # _have COMMAND MINIMUM VERSION-COMMAND...
 _have() {
@@ -39,7 +41,21 @@ have_java() {
   [[ -n $version ]] && version_at_least "$version" "$JAVA_MINIMUM" && command -v mvn >/dev/null
 }
 
-# What to say where one is missing: install_hint go|rust|node|php|python|java
+# The name of a clang++ that is new enough and has libFuzzer and the sanitizers.
+clang_with_fuzzer() {
+  local compiler
+  for compiler in clang++-{19..25} clang++; do
+    command -v "$compiler" >/dev/null &&
+      version_at_least "$("$compiler" -dumpversion)" "$CLANG_MINIMUM" &&
+      echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }' |
+      "$compiler" -x c++ -fsanitize=fuzzer,address,undefined -o /dev/null - 2>/dev/null &&
+      echo "$compiler" && return
+  done
+  return 1
+}
+have_clang() { clang_with_fuzzer >/dev/null; }
+
+# What to say where one is missing: install_hint go|rust|node|php|python|java|clang
 install_hint() {
   case $1 in
     go) echo "install Go $GO_MINIMUM or newer: https://go.dev/dl/" ;;
@@ -48,6 +64,7 @@ install_hint() {
     php) echo "install PHP $PHP_MINIMUM or newer with FFI: apt-get install php-cli" ;;
     python) echo "install Python $PYTHON_MINIMUM or newer with venv: apt-get install python3-venv" ;;
     java) echo "install a JDK $JAVA_MINIMUM or newer with Maven: apt-get install openjdk-17-jdk-headless maven" ;;
+    clang) echo "install clang $CLANG_MINIMUM or newer with libFuzzer: apt-get install clang-19 libclang-rt-19-dev" ;;
   esac
 }
 
@@ -59,6 +76,7 @@ have_toolchain() {
     php) have_php ;;
     python) have_python ;;
     java) have_java ;;
+    clang) have_clang ;;
     *) die "no toolchain is called $1" ;;
   esac
 }

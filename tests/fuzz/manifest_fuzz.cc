@@ -1,22 +1,132 @@
-// Whatever a manifest holds, it is parsed or has mistakes, and each mistake has a place in it.
+// Whatever a manifest holds, it is parsed or has mistakes.  What is parsed can be written down and
+// parsed again; a mistake has a place in the text and words that can be shown.
 #include <algorithm>
-#include <cstdlib>
+#include <cstdio>
+#include <string>
 #include <string_view>
 
 #include "daemon/plugin/manifest_parser.h"
+#include "tests/fuzz/input.h"
+
+namespace {
+
+using namespace plugind::plugin;
+
+constexpr const char* kFile = "/plugins.d/x.toml";
+
+std::string toml(std::string_view text) {
+  std::string result = "\"";
+  for (const char c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f || c == '"' || c == '\\') {
+      char escape[7];
+      std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned char>(c));
+      result += escape;
+    } else {
+      result += c;
+    }
+  }
+  return result + '"';
+}
+
+std::string toml(const std::vector<std::string>& list) {
+  std::string result = "[";
+  for (const std::string& text : list) result += toml(text) + ",";
+  return result + "]";
+}
+
+std::string toml(std::chrono::milliseconds duration) {
+  return toml(std::to_string(duration.count()) + "ms");
+}
+
+// A manifest that says everything that `m` says.
+std::string written(const Manifest& m) {
+  std::string text;
+  const auto line = [&](std::string_view key, const std::string& value) {
+    text += std::string(key) + " = " + value + "\n";
+  };
+  line("name", toml(m.name));
+  line("version", toml(m.version));
+  line("dialect", toml(to_string(m.dialect)));
+  line("command", toml(m.command));
+  if (!m.working_directory.empty()) line("working_directory", toml(m.working_directory));
+  line("services", toml(m.services));
+  line("scope", toml(to_string(m.scope)));
+  line("start.mode", toml(to_string(m.start_mode)));
+  line("start.timeout", toml(m.start_timeout));
+  line("stop.grace", toml(m.stop_grace));
+  line("stop.linger", toml(m.host_linger));
+  line("restart.policy", toml(to_string(m.restart_policy)));
+  line("restart.backoff", toml(m.restart_backoff));
+  line("restart.backoff_max", toml(m.restart_backoff_max));
+  line("restart.limit", std::to_string(m.restart_limit));
+  line("restart.window", toml(m.restart_window));
+  line("calls.timeout", toml(m.calls_timeout));
+  line("calls.max_message", toml(std::to_string(m.calls_max_message) + "B"));
+  line("calls.queue", std::to_string(m.calls_queue));
+  if (m.dialect == DialectKind::kGoPlugin) {
+    if (!m.go_plugin.cookie_key.empty()) {
+      line("go-plugin.cookie_key", toml(m.go_plugin.cookie_key));
+      line("go-plugin.cookie_value", toml(m.go_plugin.cookie_value));
+    }
+    std::string versions;
+    for (const std::uint32_t version : m.go_plugin.protocol_versions) {
+      versions += std::to_string(version) + ",";
+    }
+    line("go-plugin.protocol_versions", "[" + versions + "]");
+  }
+  line("[env]", "");
+  text.resize(text.rfind(" = "));
+  text += "\n";
+  for (const auto& [name, value] : m.env) line(toml(name), toml(value));
+  return text;
+}
+
+void check(const Manifest& m) {
+  REQUIRE(!m.name.empty() && m.name.size() <= 63 && m.name.find('/') == m.name.npos);
+  REQUIRE(!m.command.empty() && !m.command.front().empty());
+  for (const std::string& word : m.command) REQUIRE(word.find('\0') == word.npos);
+  REQUIRE(m.working_directory.empty() || m.working_directory.front() == '/');
+  REQUIRE(!m.go_plugin.protocol_versions.empty());
+  REQUIRE(m.restart_backoff.count() > 0 && m.restart_backoff <= m.restart_backoff_max);
+  for (const auto& [name, value] : m.env) {
+    REQUIRE(!name.empty() && name.find('=') == name.npos && name.find('\0') == name.npos);
+    REQUIRE(value.find('\0') == value.npos);
+  }
+  const std::string text = written(m);
+  const auto again = parse_manifest_text(text, kFile);
+  if (!again || again->manifest != m) std::fprintf(stderr, "written again:\n%s", text.c_str());
+  REQUIRE(again && again->manifest == m);
+}
+
+void check(const std::vector<Mistake>& mistakes, std::string_view text) {
+  REQUIRE(!mistakes.empty());
+  const auto lines = static_cast<std::uint32_t>(std::ranges::count(text, '\n') + 1);
+  std::uint32_t last = 0;
+  for (const Mistake& mistake : mistakes) {
+    REQUIRE(mistake.line >= 1 && mistake.line <= lines && mistake.column >= 1);
+    REQUIRE(mistake.line >= last);
+    last = mistake.line;
+    REQUIRE(!mistake.text.empty() && mistake.text.size() < 2'000);
+    REQUIRE(plugind::fuzz::is_fit_for_messages(mistake.text));
+  }
+}
+
+// The values with units come from manifests only, and may stand there in any of these.
+void check_quantities(std::string_view text) {
+  if (const auto duration = parse_duration(text)) REQUIRE(duration->count() >= 0);
+  const auto size = parse_size(text);
+  if (size) REQUIRE(parse_size(std::to_string(*size) + "B").value() == *size);
+}
+
+}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  const auto parsed = plugind::plugin::parse_manifest_text(text, "/plugins.d/x.toml");
-  if (parsed) {
-    if (parsed->manifest.name.empty() || parsed->manifest.command.empty()) std::abort();
-    return 0;
+  if (const auto parsed = parse_manifest_text(text, kFile)) {
+    check(parsed->manifest);
+  } else {
+    check(parsed.error(), text);
   }
-  if (parsed.error().empty()) std::abort();
-  const auto lines = static_cast<std::uint32_t>(std::ranges::count(text, '\n') + 1);
-  for (const plugind::plugin::Mistake& mistake : parsed.error()) {
-    if (mistake.line < 1 || mistake.line > lines || mistake.column < 1) std::abort();
-    if (mistake.text.empty()) std::abort();
-  }
+  if (size < 32) check_quantities(text);
   return 0;
 }

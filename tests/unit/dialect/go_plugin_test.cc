@@ -193,6 +193,16 @@ TEST_F(GoPluginTest, AnAddressThatRefusesIsConnectFailed) {
                "with a TLSProvider of its own cannot be used");
 }
 
+TEST_F(GoPluginTest, AnAddressThatIsNoTextIsShownAsText) {
+  connector.on_connect = [](auto&) { return Verdict::kRefuse; };
+  start_printing("1|1|unix|/tmp/\x05\xff|grpc\n");
+  clock.advance(6s);
+  expect_error(Reason::kConnectFailed,
+               "it announced unix:/tmp/\\x05\\xff, but no gRPC server answers there: "
+               "unix:/tmp/\\x05\\xff: connection refused; plugind speaks plain HTTP/2, so a plugin "
+               "with a TLSProvider of its own cannot be used");
+}
+
 TEST_F(GoPluginTest, AnAddressThatAnswersLateIsFine) {
   bool listens = false;
   connector.on_connect = [&](auto&) { return listens ? Verdict::kAccept : Verdict::kRefuse; };

@@ -61,6 +61,8 @@ INSTANTIATE_TEST_SUITE_P(Lines, HandshakeRefusalTest, testing::Values(
     Refusal{"1|2|unix|/p|grpc", Reason::kProtocolUnsupported, "it speaks version 2 of its protocol, and go-plugin.protocol_versions of the manifest has 1, 5; add it"},
     Refusal{"1|1|unix|/p|grpc|" + std::string(51, 'x'), Reason::kProtocolUnsupported, "it wants TLS"},
     Refusal{"1|1|tcp|10.0.0.1:80|grpc", Reason::kProtocolUnsupported, "it listens on \"10.0.0.1:80\", which is not an address of this machine"},
+    Refusal{"1|1|tcp|127.example.org:80|grpc", Reason::kProtocolUnsupported, "which is not an address of this machine"},
+    Refusal{std::string("1|1|tcp|127.0.0.1\0x:80|grpc", 27), Reason::kProtocolUnsupported, "\"127.0.0.1\\x00x:80\", which is not"},
     Refusal{"1|1|tcp|127.0.0.1|grpc", Reason::kHandshakeInvalid, "which is not HOST:PORT"},
     Refusal{"1|1|tcp|127.0.0.1:0|grpc", Reason::kHandshakeInvalid, "which is not HOST:PORT"},
     Refusal{"1|1|tcp|127.0.0.1:65536|grpc", Reason::kHandshakeInvalid, "which is not HOST:PORT"},

@@ -201,6 +201,13 @@ TEST(ManifestTest, WhatTheLibraryGivesUpOnIsAMistake) {
   EXPECT_EQ(mistakes("[="), "/etc/plugins.d/kv.toml:1:2: this is not TOML");
 }
 
+// The library holds the place for unreachable that such a letter reaches; the undefined behaviour
+// sanitizer fails without our guard.
+TEST(ManifestTest, LettersOutsideOfTextAreAMistake) {
+  EXPECT_TRUE(mistakes_of_line("x = 19\u03fa").starts_with("/etc/plugins.d/kv.toml:3:"));
+  EXPECT_TRUE(mistakes_of_line("\u00e4 = 1").starts_with("/etc/plugins.d/kv.toml:3:"));
+}
+
 struct BadLine {
   std::string line, message;
 };

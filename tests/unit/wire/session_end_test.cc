@@ -19,6 +19,20 @@ TEST(SessionEnd, AClientsResetReachesTheServer) {
   EXPECT_EQ(pair.client.trace(id), "closed(8)");
 }
 
+// A RST_STREAM of a stream that the server has not heard of would end the connection.
+TEST(SessionEnd, ARequestThatHasNotLeftMayBeResetTwice) {
+  Pair pair;
+  pair.exchange();
+  const StreamId unsent = pair.client.request();
+  pair.client.session.reset(unsent, kCancel);
+  pair.client.session.reset(unsent, kCancel);
+  const StreamId other = pair.client.request({}, false);
+  pair.exchange();
+  EXPECT_STREQ(pair.server.session.error(), "");
+  EXPECT_EQ(pair.client.trace(unsent), "closed(8)");
+  EXPECT_EQ(pair.server.opened, std::vector{other});
+}
+
 TEST(SessionEnd, AServersResetBeforeItsResponseReachesTheClient) {
   Pair pair;
   const StreamId id = pair.client.request();
@@ -104,6 +118,36 @@ TEST(SessionEnd, AGoawayLetsOpenStreamsEndAndRefusesLaterOnes) {
   EXPECT_EQ(pair.client.trace(running),
             "response(:status=200) trailers(grpc-status=0,end) closed(0)");
   EXPECT_EQ(pair.client.session.open_streams(), 0u);
+}
+
+// The client is told that the server has not touched it and may send it again, to somebody else; so
+// the server must not.
+TEST(SessionEnd, AStreamThatComesBeforeTheGoawayHasLeftIsRefused) {
+  Pair pair;
+  pair.exchange();
+  pair.server.session.submit_goaway();
+  const StreamId id = pair.client.request();
+  pair.client.send(id, "some");
+  pair.client.finish(id);
+  ASSERT_TRUE(give(pair.server.session, take_output(pair.client.session)));
+  EXPECT_TRUE(pair.server.opened.empty());
+  pair.exchange();
+  EXPECT_EQ(pair.client.trace(id), "closed(7)");
+  EXPECT_TRUE(pair.server.opened.empty());
+}
+
+// A GOAWAY that allows more than the one before is an error of the connection (RFC 9113 6.8).
+TEST(SessionEnd, AGoawayIsNotTakenBackByALaterOne) {
+  Pair pair;
+  pair.exchange();
+  pair.server.session.submit_goaway();
+  pair.client.request();
+  ASSERT_TRUE(give(pair.server.session, take_output(pair.client.session)));
+  pair.server.session.submit_goaway();
+  pair.server.session.submit_goaway_notice();
+  pair.exchange();
+  EXPECT_STREQ(pair.client.session.error(), "");
+  EXPECT_EQ(pair.client.trace(1), "closed(7)");
 }
 
 TEST(SessionEnd, StreamsThatWaitForTheirTurnAreRefusedByAGoaway) {
