@@ -28,11 +28,15 @@ Call::Call(Context& context, Downstream& downstream, wire::StreamId stream)
       downstream_(&downstream),
       down_transport_(downstream.transport()),
       down_stream_(stream),
+      request_(context.header_pool.take()),
+      trailers_(context.header_pool.take()),
       arrived_(Clock::now()) {
   ++context_.counters.calls;
 }
 
 Call::~Call() {
+  context_.header_pool.give(std::move(request_));
+  context_.header_pool.give(std::move(trailers_));
   if (deadline_entry_) context_.deadlines.remove(*deadline_entry_);
   if (counted_) plugin_->end_call();
 }
@@ -40,7 +44,7 @@ Call::~Call() {
 // -- the host's side --------------------------------------------------------------------------
 
 void Call::on_request(wire::HeaderList& headers, bool end_stream) {
-  request_ = std::move(headers);
+  request_.swap(headers);
   request_ended_ = end_stream;
   if (request_.get(":method") != "POST") return answer_http("405");
   if (!request_.get("content-type").starts_with("application/grpc")) return answer_http("415");
@@ -127,7 +131,7 @@ void Call::forward_to_control() {
 
 bool Call::open_upstream(UpstreamCore& core) {
   const Host& host = downstream_->host();
-  wire::HeaderList headers;
+  wire::HeaderList headers = context_.header_pool.take();
   const auto add_timeout = [&] {
     const auto left = std::chrono::duration_cast<std::chrono::nanoseconds>(*deadline_ - arrived_) -
                       (Clock::now() - arrived_);
@@ -161,6 +165,7 @@ bool Call::open_upstream(UpstreamCore& core) {
   up_body_.finished = request_ended_;
   up_body_.deferred = false;
   up_stream_ = core.open(headers, has_body ? &up_body_ : nullptr, *this);
+  context_.header_pool.give(std::move(headers));
   if (up_stream_ < 0) return false;
   up_transport_ = core.transport();
   up_open_ = true;
@@ -274,7 +279,7 @@ void Call::on_headers(wire::SessionHandler::Block block, wire::HeaderList& heade
     down().submit_response(down_stream_, headers, end_stream ? nullptr : &down_body_);
     if (end_stream) response_ended();
   } else {
-    trailers_ = std::move(headers);
+    trailers_.swap(headers);
     down().finish_with_trailers(down_stream_, down_body_, trailers_);
     response_ended();
   }

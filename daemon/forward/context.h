@@ -10,6 +10,7 @@
 #include "daemon/forward/access.h"
 #include "daemon/forward/deadlines.h"
 #include "daemon/forward/flush_queue.h"
+#include "daemon/forward/header_pool.h"
 #include "daemon/forward/host_table.h"
 #include "daemon/forward/router.h"
 #include "daemon/platform/local_socket.h"
@@ -47,6 +48,7 @@ struct Context {
   ControlLink& control;
   wire::Limits limits;
   HostPolicy policy;
+  HeaderPool header_pool;
   bool draining = false;
   Counters counters;
 };

@@ -22,6 +22,7 @@ Forwarder::Forwarder(boost::asio::any_io_executor loop, FlushQueue& queue,
                .control = control_,
                .limits = limits,
                .policy = std::move(policy),
+               .header_pool = {},
                .draining = false,
                .counters = {}},
       report_(std::move(report)) {}

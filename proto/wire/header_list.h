@@ -36,6 +36,8 @@ class HeaderList {
   bool has(std::string_view name) const { return get(name).data() != nullptr; }
   /// Forgets the fields but keeps the memory.
   void clear();
+  /// Bytes of memory that it holds, with or without fields.
+  std::size_t capacity() const { return text_capacity_ + entry_capacity_ * sizeof(Entry); }
   void swap(HeaderList& other) noexcept;
 
  private:
