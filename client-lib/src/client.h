@@ -90,7 +90,7 @@ class Client {
   const std::int64_t timeout_ms_;
   const std::int64_t process_;
   Mutex mutex_;
-  Condition changed_;  // is_connecting_, active_calls_ or a PendingCall's is_starting has.
+  Condition changed_;  // is_connecting_, active_calls_ or a PendingCall's is_held has.
   Connection* connection_ = nullptr;                 // For new calls; counts as a user of it.
   List<Connection, &Connection::link> connections_;  // That one, and those with calls still to end.
   unsigned active_calls_ = 0;                        // Threads that are in here.

@@ -31,7 +31,7 @@ class PendingCall final : private Call::Listener {
   pd_error* error = nullptr;
   bool is_settled = false;   ///< It has one.
   bool is_answered = false;  ///< It was given away.
-  bool is_starting = false;  ///< A thread finds a connection for it.
+  bool is_held = false;      ///< A thread starts or settles it; others wait for Client::changed_.
   bool is_cancelled = false;
   bool is_waited_for = false;
 

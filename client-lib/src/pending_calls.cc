@@ -46,9 +46,9 @@ PendingCall* Client::begin(const Request& request, std::uint64_t tag, pd_error**
 // The call is among those under way meanwhile, so that nobody in next() thinks that there are none.
 pd_error* Client::start_pending(PendingCall& call) {
   under_way_.push_back(&call);
-  call.is_starting = true;
+  call.is_held = true;
   pd_error* error = start(call.invocation);
-  call.is_starting = false;
+  call.is_held = false;
   if (error != nullptr) {
     under_way_.remove(&call);
   } else {
@@ -72,7 +72,7 @@ void Client::add_deadline(PendingCall& call) {
 }
 
 void Client::on_pending_ended(PendingCall& call) {
-  if (call.is_starting) return;  // start_pending() looks.
+  if (call.is_held) return;  // start_pending() looks.
   --call.invocation.connection->pending_calls;
   under_way_.remove(&call);
   deadlines_.remove(&call);
@@ -96,7 +96,10 @@ void Client::on_pending_ended(PendingCall& call) {
 /// Of a call that has ended: takes its outcome, or starts it once more.
 void Client::settle_pending(PendingCall& call) {
   if (call.is_settled) return;
+  call.is_held = true;
   call.is_settled = settle(call.invocation, &call.reply, &call.error);
+  call.is_held = false;
+  changed_.broadcast();
   if (call.is_settled) return;
   call.error = call.is_cancelled ? make_cancelled() : start_pending(call);
   call.is_settled = call.error != nullptr;
@@ -111,7 +114,7 @@ pd_reply* Client::wait(PendingCall& call, pd_error** error) {
   call.is_waited_for = true;
   ended_.remove(&call);
   while (!call.is_settled) {
-    if (call.is_starting) {
+    if (call.is_held) {
       changed_.wait(mutex_, kNever);
       continue;
     }
@@ -142,7 +145,7 @@ void Client::cancel(PendingCall& call) {
 
 void Client::cancel_active(PendingCall& call) {
   call.is_cancelled = true;
-  if (call.invocation.call == nullptr || call.is_starting) return;
+  if (call.invocation.call == nullptr || call.is_held) return;
   const Held connection(*this, call.invocation.connection);
   Call& sent = *call.invocation.call;
   sent.fail(make_cancelled());
@@ -234,7 +237,7 @@ void Client::release(PendingCall* call) {
     client.ended_.remove(call);
     client.cancel_active(*call);
     while (!call->is_settled) {
-      if (call->is_starting) {
+      if (call->is_held) {
         client.changed_.wait(client.mutex_, kNever);
       } else {
         client.settle_pending(*call);

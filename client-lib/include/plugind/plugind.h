@@ -131,8 +131,9 @@ PD_API pd_call *pd_call_begin(pd_client *client, const char *plugin, const char 
                               const void *request, size_t request_size, const pd_options *options,
                               uint64_t tag, pd_error **error);
 
-/* Waits until the call has ended and gives its answer, once.  At most one thread at a time; a call
- * that a thread waits for is not given to pd_next.
+/* Waits until the call has ended and gives its answer, once.  At most one thread at a time.  A call
+ * that a thread waits for is not given to pd_next, one that ended before is: so for the calls of one
+ * client use pd_next, or wait for each, but not both at a time.
  *
  * Actionable errors: those of pd_invoke, and
  *   CANCELLED (1)             CALL_CANCELLED      pd_call_cancel was called
