@@ -48,7 +48,7 @@ while (($#)); do
   shift
 done
 
-install_dependencies
+install_dependencies tests
 if [[ -z $strict ]]; then
   if [[ ${CI:-} == true ]] || have_all_toolchains; then strict=1; else strict=0; fi
 fi
