@@ -11,6 +11,7 @@ final class Library
     public const DECLARATIONS = <<<'C'
         typedef struct pd_client pd_client;
         typedef struct pd_options pd_options;
+        typedef struct pd_call pd_call;
         typedef struct pd_reply pd_reply;
         typedef struct pd_error pd_error;
 
@@ -28,6 +29,17 @@ final class Library
         pd_reply *pd_invoke(pd_client *client, const char *plugin, const char *method,
                             const void *request, size_t request_size, const pd_options *options,
                             pd_error **error);
+
+        pd_call *pd_call_begin(pd_client *client, const char *plugin, const char *method,
+                               const void *request, size_t request_size, const pd_options *options,
+                               uint64_t tag, pd_error **error);
+        pd_reply *pd_call_wait(pd_call *call, pd_error **error);
+        void pd_call_cancel(pd_call *call);
+        void pd_call_free(pd_call *call);
+        uint64_t pd_call_tag(const pd_call *call);
+        pd_call *pd_next(pd_client *client, int64_t timeout_ms);
+        void pd_flush(pd_client *client);
+
         const void *pd_reply_data(const pd_reply *reply);
         size_t pd_reply_size(const pd_reply *reply);
         void pd_reply_free(pd_reply *reply);
