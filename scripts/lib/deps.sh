@@ -1,14 +1,14 @@
 # What a fresh Debian 12 needs.  install_dependencies does nothing when all of it is there.
 # Needs common.sh and toolchains.sh.
 
-# One place for every package of Debian's that plugind's build, tests and demonstration use.  The build
-# includes the tests' programs.
+# One place for every package of Debian's that plugind's build, tests and demonstration use.
 DEBIAN_PACKAGES=(
   # build
   ca-certificates git g++ make meson ninja-build pkg-config ccache python3 python3-venv
   libboost1.81-dev libboost-filesystem1.81-dev libnghttp2-dev
   libgrpc++-dev libprotobuf-dev libprotoc-dev protobuf-compiler protobuf-compiler-grpc
   libspdlog-dev libcli11-dev libtomlplusplus-dev
+  # tests, as far as they are built
   libgtest-dev libgmock-dev libbenchmark-dev
 )
 # What only running the tests needs.
