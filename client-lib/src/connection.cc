@@ -101,9 +101,10 @@ void Connection::lead(Time deadline) {
   const bool sends = !has_sender_ && has_blocked_output();
   Socket::Received received{};
   is_leader_polling_ = true;
+  const std::intptr_t wakeup = wakeup_.handle();  // Another thread may open it meanwhile.
   {
     const WaitQueue::Unlocked unlocked(waiters_);
-    if (may_write) socket_.wait(true, sends, wakeup_, deadline);
+    if (may_write) socket_.wait(true, sends, wakeup, deadline);
     received = socket_.receive(buffer_, kReceiveSize);
   }
   is_leader_polling_ = false;
@@ -120,7 +121,7 @@ void Connection::help_sending(Time deadline) {
   {
     const WaitQueue::Unlocked unlocked(waiters_);
     const Time look_up = now() + kSendLookUp;
-    socket_.wait(false, true, {}, deadline < look_up ? deadline : look_up);
+    socket_.wait(false, true, -1, deadline < look_up ? deadline : look_up);
   }
   has_sender_ = false;
   flush();

@@ -16,6 +16,7 @@
 #include "client-lib/src/list.h"
 #include "client-lib/src/socket.h"
 #include "client-lib/src/sync.h"
+#include "client-lib/src/wakeup.h"
 #include "proto/wire/session.h"
 
 namespace plugind::client {

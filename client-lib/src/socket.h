@@ -7,7 +7,6 @@
 
 #include "client-lib/src/address.h"
 #include "client-lib/src/sync.h"
-#include "client-lib/src/wakeup.h"
 #include "proto/wire/buffer.h"
 
 namespace plugind::client {
@@ -41,11 +40,11 @@ class Socket {
   /// Takes what is there already.
   Received receive(std::uint8_t* to, std::size_t size);
 
-  /// Waits until bytes can be received, or some can be sent, as is asked for, until `wakeup` (which
-  /// may be closed) is set, or until `deadline`; may return earlier.  (A poll before each receive
-  /// is as fast as a receive that waits, whose timeout costs a timer of its own, and it keeps
-  /// deadlines to the microsecond.)
-  void wait(bool readable, bool writable, const Wakeup& wakeup, Time deadline);
+  /// Waits until bytes can be received, or some can be sent, as is asked for, until the Wakeup of
+  /// this handle (negative: none) is set, or until `deadline`; may return earlier.  (A poll before
+  /// each receive is as fast as a receive that waits, whose timeout costs a timer of its own, and
+  /// it keeps deadlines to the microsecond.)
+  void wait(bool readable, bool writable, std::intptr_t wakeup, Time deadline);
 
   /// Ends the connection for everybody who uses it and wakes whoever waits.  Any thread.
   void shutdown();

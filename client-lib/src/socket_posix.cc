@@ -201,11 +201,11 @@ Socket::Received Socket::receive(std::uint8_t* to, std::size_t size) {
   return {Received::State::kClosed, 0};
 }
 
-void Socket::wait(bool readable, bool writable, const Wakeup& wakeup, Time deadline) {
+void Socket::wait(bool readable, bool writable, std::intptr_t wakeup, Time deadline) {
   pollfd entries[2] = {
       {fd_of(handle_), static_cast<short>((readable ? POLLIN : 0) | (writable ? POLLOUT : 0)), 0},
-      {fd_of(wakeup.handle()), POLLIN, 0}};
-  const nfds_t count = wakeup.is_open() ? 2 : 1;
+      {fd_of(wakeup), POLLIN, 0}};
+  const nfds_t count = wakeup >= 0 ? 2 : 1;
   Time left = deadline == kNever ? 0 : deadline - now();
   if (left < 0) left = 0;
 #if defined(__linux__)

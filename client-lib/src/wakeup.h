@@ -22,6 +22,7 @@ class Wakeup {
   void set();
   void clear();
 
+  /// For Socket::wait(); negative while closed.
   std::intptr_t handle() const { return receiver_; }
 
  private:
