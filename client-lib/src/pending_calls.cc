@@ -54,8 +54,12 @@ pd_error* Client::start_pending(PendingCall& call) {
   } else {
     ++call.invocation.connection->pending_calls;
     add_deadline(call);
-    if (call.is_cancelled) call.invocation.call->fail(make_cancelled());
-    if (call.invocation.call->is_done()) on_pending_ended(call);
+    // Either tells of the end once: failing it calls on_pending_ended() by itself.
+    if (call.invocation.call->is_done()) {
+      on_pending_ended(call);
+    } else if (call.is_cancelled) {
+      call.invocation.call->fail(make_cancelled());
+    }
   }
   changed_.broadcast();
   return error;
