@@ -80,11 +80,9 @@ go_test() {
 }
 
 # sanitized_tests SANITIZERS BUILD TARGETS ARGUMENT...: builds the targets (all if "") with them, then
-# runs the tests that meson chooses by the arguments.  A sanitizer writes what it finds, in whichever
-# process, to a file of its own, and each file is a failure.
+# runs the tests that meson chooses by the arguments, as sanitized_run does.
 sanitized_tests() {
-  local sanitizers=$1 build=$2 targets found code=0 runner=() optimization=1
-  local findings=$build/findings
+  local sanitizers=$1 build=$2 targets optimization=1
   # shellcheck disable=SC2206 # one word a target
   targets=($3)
   shift 3
@@ -92,9 +90,20 @@ sanitized_tests() {
   if [[ $sanitizers == *undefined* ]]; then optimization=0; fi
   "$PLUGIND_ROOT/scripts/build.sh" -D "b_sanitize=$sanitizers" -D b_lundef=false \
     -D buildtype=debug -D "optimization=$optimization" "$build" "${targets[@]}"
+  sanitized_run "$sanitizers" "$build" "$@"
+}
+
+# sanitized_run SANITIZERS BUILD ARGUMENT...: runs the tests of BUILD that meson chooses by the
+# arguments.  A sanitizer writes what it finds, in whichever process, to a file of its own, and each
+# file is a failure.  SANITIZER_OPTIONS are more options for it.
+sanitized_run() {
+  local sanitizers=$1 build=$2 found code=0 runner=()
+  local findings=$build/findings
+  shift 2
   rm -rf "$findings"
   mkdir -p "$findings"
-  local common=log_path=$findings/report:log_exe_name=1
+  chmod a+rwx "$findings"  # for the daemons of other users, too
+  local common=log_path=$findings/report:log_exe_name=1${SANITIZER_OPTIONS:+:$SANITIZER_OPTIONS}
   export ASAN_OPTIONS=$common:detect_stack_use_after_return=1:strict_string_checks=1
   export UBSAN_OPTIONS=$common:print_stacktrace=1:halt_on_error=1
   export TSAN_OPTIONS=$common:second_deadlock_stack=1

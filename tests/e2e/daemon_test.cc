@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
 #include <utility>
 
 #include "tests/unit/wire/rpc_status.pb.h"
@@ -12,8 +13,19 @@ namespace plugind::e2e {
 
 namespace fs = std::filesystem;
 
-const std::string kPlugind = PLUGIND, kTestPlugin = TEST_PLUGIN, kMisbehave = MISBEHAVE,
-                  kEchoCpp = ECHO_CPP;
+namespace {
+
+const char* const kOtherDaemon = std::getenv("PLUGIND_TEST_DAEMON");
+
+}  // namespace
+
+const std::string kPlugind = kOtherDaemon != nullptr ? kOtherDaemon : PLUGIND,
+                  kTestPlugin = TEST_PLUGIN, kMisbehave = MISBEHAVE, kEchoCpp = ECHO_CPP;
+#ifdef DAEMON_IS_SANITIZED
+const bool kSanitized = true;
+#else
+const bool kSanitized = kOtherDaemon != nullptr;
+#endif
 
 namespace {
 

@@ -26,8 +26,11 @@ using testing::eventually;
 using testing::Exit;
 using testing::kDeadline;
 
-/// Programs of this build.
+/// Programs of this build; but the daemon is $PLUGIND_TEST_DAEMON where that is set.
 extern const std::string kPlugind, kTestPlugin, kMisbehave, kEchoCpp;
+/// The daemon is built with a sanitizer: it is slower, and takes and keeps memory of its own.
+/// ($PLUGIND_TEST_DAEMON always is.)
+extern const bool kSanitized;
 
 /// What a caller is told: the gRPC status and google.rpc.ErrorInfo in it.
 struct Told {

@@ -94,6 +94,12 @@ int prepare_child(const CloneRequest& request, pid_t parent, SpawnStage& stage) 
   return errno;
 }
 
+/// Not ::_exit: a sanitizer's, or whatever else a preloaded library puts in its place, waits for
+/// threads that this copy of the process does not have, and the parent for this process.
+[[noreturn]] void end_child(int code) {
+  for (;;) ::syscall(SYS_exit_group, code);
+}
+
 struct Child {
   const CloneRequest& request;
   pid_t parent;
@@ -108,7 +114,7 @@ struct Child {
   failure.stage = static_cast<int>(stage);
   // If this fails the parent is gone.
   [[maybe_unused]] const ssize_t written = ::write(child.report, &failure, sizeof(failure));
-  ::_exit(127);
+  end_child(127);
 }
 
 CloneResult failed(SpawnStage stage, int error) {
@@ -212,7 +218,7 @@ int probe_clone(int cgroup) {
   clone_args arguments = arguments_for(cgroup, &process);
   const long pid = ::syscall(SYS_clone3, &arguments, sizeof(arguments));
   if (pid == -1) return errno;
-  if (pid == 0) ::_exit(0);
+  if (pid == 0) end_child(0);
   ::close(process);
   reap(static_cast<pid_t>(pid));
   return 0;
