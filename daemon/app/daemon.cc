@@ -28,6 +28,28 @@ std::string join(const std::vector<std::string>& names) {
   return joined;
 }
 
+/// Runs a loop until it is stopped.  `polling` threads do the same.
+void run_loop(asio::io_context& loop, const forward::Counters& counters,
+              std::chrono::microseconds poll_time, std::size_t polling) {
+  using Clock = std::chrono::steady_clock;
+  // Without a processor for the others nobody could do what is looked for.
+  const bool looks = std::thread::hardware_concurrency() > polling;
+  BusyPoll busy_poll(looks ? poll_time : std::chrono::microseconds::zero());
+  while (!loop.stopped()) {
+    const auto time = busy_poll.before_sleep(counters.calls_at_plugins);
+    if (time > BusyPoll::Duration::zero()) {
+      const auto until = Clock::now() + time;
+      bool found = false;
+      do {
+        found = loop.poll_one() > 0;
+      } while (!found && Clock::now() < until);
+      busy_poll.looked(found);
+      if (found) continue;
+    }
+    loop.run_one();
+  }
+}
+
 }  // namespace
 
 Daemon::Daemon(Options options, platform::ServiceNotifier notifier)
@@ -70,7 +92,8 @@ std::expected<void, Error> Daemon::start() {
                           .connector = connector_,
                           .dialects = {{plugin::DialectKind::kNative, native_.get()},
                                        {plugin::DialectKind::kGoPlugin, go_plugin_.get()}},
-                          .runtime_dir = runtime_dir_->path()});
+                          .runtime_dir = runtime_dir_->path(),
+                          .lanes = options_.workers});
   watch_events();
   forwarder_ = std::make_unique<forward::Forwarder>(
       loop_.get_executor(), flush_queue_, connector_, *supervisor_,
@@ -83,9 +106,15 @@ std::expected<void, Error> Daemon::start() {
           .idle_timeout = options_.hosts.idle_timeout,
           .plugin_sockets = {.mode = options_.hosts.socket_mode,
                              .group = options_.hosts.socket_group,
-                             .lock = false}});
+                             .lock = false}},
+      forward::WorkerOptions{.count = options_.workers,
+                             .run = [poll_time = options_.busy_poll, workers = options_.workers](
+                                        asio::io_context& loop, const forward::Counters& counters) {
+                               run_loop(loop, counters, poll_time, workers);
+                             }});
   forwarder_->open_plugin_sockets();
   supervisor_->apply(std::move(*manifests));
+  forwarder_->plugins_changed();
   forwarder_->listen(std::move(*front_socket_));
 
   admin_ = control::make_plugin_admin(*supervisor_);
@@ -98,6 +127,7 @@ std::expected<void, Error> Daemon::start() {
                        {"socket", options_.socket},
                        {"manifests", options_.manifests.string()},
                        {"plugins", std::to_string(supervisor_->list().size())},
+                       {"workers", std::to_string(options_.workers)},
                        {"trees", trees_->describe()}});
   return {};
 }
@@ -123,27 +153,7 @@ void Daemon::run() {
   if (lifeline_) asio::co_spawn(loop_, obey_lifeline(), asio::detached);
   // grpc++ takes longer to start than everything else together; hosts need not wait for it.
   asio::post(loop_, [this] { start_control(); });
-  run_loop();
-}
-
-void Daemon::run_loop() {
-  using Clock = std::chrono::steady_clock;
-  // On a single processor nobody else could do what is looked for.
-  const bool looks = std::thread::hardware_concurrency() > 1;
-  BusyPoll busy_poll(looks ? options_.busy_poll : std::chrono::microseconds::zero());
-  while (!loop_.stopped()) {
-    const auto time = busy_poll.before_sleep(forwarder_->counters().calls_at_plugins);
-    if (time > BusyPoll::Duration::zero()) {
-      const auto until = Clock::now() + time;
-      bool found = false;
-      do {
-        found = loop_.poll_one() > 0;
-      } while (!found && Clock::now() < until);
-      busy_poll.looked(found);
-      if (found) continue;
-    }
-    loop_.run_one();
-  }
+  run_loop(loop_, forwarder_->counters(), options_.busy_poll, options_.workers);
 }
 
 void Daemon::start_control() {
@@ -185,6 +195,7 @@ std::expected<plugin::ReloadSummary, Error> Daemon::reload() {
     return std::unexpected(std::move(manifests.error()));
   }
   plugin::ReloadSummary summary = supervisor_->apply(std::move(*manifests));
+  forwarder_->plugins_changed();
   log_info("reloaded", {{"added", join(summary.added)},
                         {"removed", join(summary.removed)},
                         {"changed", join(summary.changed)}});
@@ -199,7 +210,7 @@ control::DaemonFacts Daemon::facts() const {
   facts.socket = options_.socket;
   facts.runtime_dir = options_.runtime_dir;
   facts.manifest_dir = options_.manifests;
-  facts.connections = static_cast<std::uint32_t>(forwarder_->counters().connections);
+  facts.connections = static_cast<std::uint32_t>(forwarder_->connections());
   facts.resident_bytes = platform::resident_bytes();
   return facts;
 }

@@ -41,7 +41,6 @@ class Daemon {
   void run();
 
  private:
-  void run_loop();
   std::expected<void, Error> open_front();
   std::expected<plugin::ReloadSummary, Error> reload();
   control::DaemonFacts facts() const;

@@ -1,9 +1,11 @@
 #include "daemon/app/options.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 #include <optional>
 #include <string_view>
+#include <thread>
 
 #include "daemon/app/version.h"
 #include "daemon/forward/address.h"
@@ -39,6 +41,23 @@ std::optional<std::chrono::microseconds> parse_busy_poll(std::string_view text) 
   return time;
 }
 
+constexpr std::size_t kMostWorkers = 64;
+
+/// Half of the processors, as hosts and plugins need the others; more than eight were never needed.
+std::size_t usual_workers() {
+  return std::clamp<std::size_t>(std::thread::hardware_concurrency() / 2, 1, 8);
+}
+
+/// "auto", or "1" to "64".
+std::optional<std::size_t> parse_workers(std::string_view text) {
+  if (text == "auto") return usual_workers();
+  std::size_t number = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (problem != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  if (number < 1 || number > kMostWorkers) return std::nullopt;
+  return number;
+}
+
 }  // namespace
 
 std::variant<Options, Exit> parse_options(int argc, char** argv) {
@@ -46,6 +65,7 @@ std::variant<Options, Exit> parse_options(int argc, char** argv) {
   std::string manifests = "/etc/plugind/plugins.d";
   std::string runtime_dir;
   std::string busy_poll = "200us";
+  std::string workers = "auto";
   HostOptionTexts hosts;
 
   CLI::App app("Runs plugins for programs in any language and forwards calls to them.", "plugind");
@@ -73,6 +93,11 @@ std::variant<Options, Exit> parse_options(int argc, char** argv) {
                  "While calls follow each other one by one, look so long for the next event before "
                  "sleeping, up to 10ms; 0us: never")
       ->type_name("DURATION")
+      ->capture_default_str();
+  app.add_option("--workers", workers,
+                 "Loops that forward calls, each with a thread and a part of the connections, 1 to "
+                 "64; auto: half of the processors, at most 8")
+      ->type_name("COUNT")
       ->capture_default_str();
   hosts.add_to(app);
   app.add_flag("--lifeline", options.lifeline,
@@ -112,6 +137,11 @@ std::variant<Options, Exit> parse_options(int argc, char** argv) {
                  busy_poll + "\".");
   }
   options.busy_poll = *busy_poll_time;
+  const auto worker_count = parse_workers(workers);
+  if (!worker_count) {
+    return wrong("--workers takes a number from 1 to 64, or auto, not \"" + workers + "\".");
+  }
+  options.workers = *worker_count;
   options.manifests = std::filesystem::absolute(manifests).lexically_normal();
   options.runtime_dir = std::filesystem::absolute(runtime_dir).lexically_normal();
   return options;

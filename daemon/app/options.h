@@ -17,6 +17,7 @@ struct Options {
   std::filesystem::path runtime_dir;  ///< Absolute; the socket's directory unless given.
   std::string log_level = "info";
   std::chrono::microseconds busy_poll{0};  ///< Look so long before a sleep; zero: never.
+  std::size_t workers = 1;  ///< Loops that forward, each but the first a thread of its own.
   HostOptions hosts;
   bool lifeline = false;
   bool check = false;

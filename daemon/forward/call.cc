@@ -73,7 +73,7 @@ void Call::route() {
   }
   if (const auto begun = plugin_->begin_call(); !begun) return answer(begun.error());
   counted_ = true;
-  if (plugin::Instance* instance = plugin_->ready_instance(downstream_->host().id)) {
+  if (plugin::CallInstance* instance = plugin_->ready_instance(downstream_->host().id)) {
     forward_to_plugin(instance->shared_from_this());
   } else {
     wait_for_instance();
@@ -83,7 +83,7 @@ void Call::route() {
 void Call::wait_for_instance() {
   waiting_ = plugin_->wait_instance(
       downstream_->host().id, downstream_->host().peer.pid,
-      [this](const std::expected<std::shared_ptr<plugin::Instance>, Error>& instance) {
+      [this](const std::expected<std::shared_ptr<plugin::CallInstance>, Error>& instance) {
         const FlushQueue::Turn turn(context_.queue);
         const auto ticket = std::exchange(waiting_, nullptr);
         if (instance) {
@@ -94,7 +94,7 @@ void Call::wait_for_instance() {
       });
 }
 
-void Call::forward_to_plugin(const std::shared_ptr<plugin::Instance>& instance) {
+void Call::forward_to_plugin(const std::shared_ptr<plugin::CallInstance>& instance) {
   // Between the news that it is ready and now it may have ended.
   if (!instance->ready()) return wait_for_instance();
   if (!open_upstream(static_cast<Upstream&>(instance->connection()).core())) {
@@ -158,7 +158,8 @@ bool Call::open_upstream(UpstreamCore& core) {
   }
   // Different in every call: kept out of HPACK's table, where it would only push others out.  The
   // first one goes in, so that the others can refer to its name.
-  const auto end = std::to_chars(number, number + sizeof number, context_.counters.calls).ptr;
+  const std::uint64_t id = context_.counters.calls * context_.lane.count + context_.lane.index;
+  const auto end = std::to_chars(number, number + sizeof number, id).ptr;
   headers.add("plugind-call-id", {number, end}, !core.fresh());
 
   const bool has_body = !request_ended_ || !up_body_.bytes.empty();

@@ -13,7 +13,7 @@
 #include "daemon/forward/stream_sink.h"
 #include "daemon/forward/transport.h"
 #include "daemon/forward/upstream.h"
-#include "daemon/plugin/plugin.h"
+#include "daemon/plugin/call_target.h"
 #include "proto/wire/framing.h"
 #include "proto/wire/session.h"
 
@@ -57,7 +57,7 @@ class Call final : public StreamSink, public CallHook {
 
   void route();
   void wait_for_instance();
-  void forward_to_plugin(const std::shared_ptr<plugin::Instance>& instance);
+  void forward_to_plugin(const std::shared_ptr<plugin::CallInstance>& instance);
   void forward_to_control();
   bool open_upstream(UpstreamCore& core);
   bool may_send_again() const;
@@ -89,10 +89,10 @@ class Call final : public StreamSink, public CallHook {
   bool up_open_ = false;
   bool up_reset_ = false;
 
-  std::shared_ptr<plugin::Plugin> plugin_;      // Null: the control service.
-  bool counted_ = false;                        // Has one of the plugin's calls.max_concurrent.
-  std::shared_ptr<plugin::Instance> instance_;  // The one the call was sent to.
-  std::shared_ptr<void> waiting_;               // A wait for an instance or an explanation.
+  std::shared_ptr<plugin::CallTarget> plugin_;      // Null: the control service.
+  bool counted_ = false;                            // Has one of the plugin's calls.max_concurrent.
+  std::shared_ptr<plugin::CallInstance> instance_;  // The one the call was sent to.
+  std::shared_ptr<void> waiting_;                   // A wait for an instance or an explanation.
 
   wire::HeaderList request_;
   wire::HeaderList trailers_;

@@ -11,20 +11,20 @@
 #include "daemon/forward/deadlines.h"
 #include "daemon/forward/flush_queue.h"
 #include "daemon/forward/header_pool.h"
-#include "daemon/forward/host_table.h"
 #include "daemon/forward/router.h"
 #include "daemon/platform/local_socket.h"
 #include "daemon/platform/peer_identity.h"
+#include "daemon/plugin/call_target.h"
 #include "proto/wire/session.h"
 
 namespace plugind::forward {
 
 class ControlLink;
 
+/// Of one loop.
 struct Counters {
   std::uint64_t calls = 0;
   std::size_t calls_at_plugins = 0;  ///< Passed on to a plugin, and not ended.
-  std::uint64_t connections = 0;     ///< Open ones of hosts.
 };
 
 /// What holds for hosts and their connections.
@@ -39,11 +39,18 @@ struct HostPolicy {
       platform::peer_identity;
 };
 
+/// A loop of several that forward; every connection and call stays on one.
+struct LaneNumber {
+  std::uint32_t index = 0;
+  std::uint32_t count = 1;
+};
+
 struct Context {
   boost::asio::any_io_executor loop;
+  LaneNumber lane;
   FlushQueue& queue;
   Deadlines& deadlines;
-  HostTable& hosts;
+  plugin::CallTargets& plugins;
   Router& router;
   ControlLink& control;
   wire::Limits limits;

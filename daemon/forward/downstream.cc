@@ -29,7 +29,13 @@ void Downstream::drain() {
 // connection has been idle once more.
 void Downstream::on_idle() {
   // Its instances end with a host's last connection, and with them the state that they keep for it.
-  if (context_.router.supervisor().serves(host_.id)) return;
+  context_.plugins.ask_serves(host_.id, [weak = weak_from_this()](bool serves) {
+    const auto self = weak.lock();
+    if (self && !serves) self->say_goodbye();
+  });
+}
+
+void Downstream::say_goodbye() {
   const FlushQueue::Turn turn(context_.queue);
   if (std::exchange(says_goodbye_, true)) return drain();
   transport_->session().submit_goaway_notice();
@@ -59,13 +65,13 @@ void Downstream::on_transport_closed(const std::string& why) {
   closed_(*this, why);
 }
 
-void Downstream::end_interest(plugin::Plugin& plugin) {
+void Downstream::end_interest(plugin::CallTarget& plugin) {
   interest_ended_ = true;
   plugin.host_gone(host_.id);
 }
 
 void Downstream::note_plugin_call() {
-  if (std::exchange(interest_ended_, false)) context_.router.supervisor().host_back(host_.id);
+  if (std::exchange(interest_ended_, false)) context_.plugins.host_back(host_.id);
 }
 
 void* Downstream::on_stream_opened(wire::StreamId stream) {

@@ -39,7 +39,7 @@ class Downstream final : public std::enable_shared_from_this<Downstream>,
   void close();
 
   /// The host said that it needs its instance no more (GRPCController/Shutdown).
-  void end_interest(plugin::Plugin& plugin);
+  void end_interest(plugin::CallTarget& plugin);
   /// It calls again after all.
   void note_plugin_call();
 
@@ -57,6 +57,7 @@ class Downstream final : public std::enable_shared_from_this<Downstream>,
   void on_transport_closed(const std::string& why) override;
   void lose_calls();
   void on_idle();
+  void say_goodbye();
 
   Context& context_;
   const std::string bound_plugin_;

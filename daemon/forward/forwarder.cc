@@ -1,5 +1,7 @@
 #include "daemon/forward/forwarder.h"
 
+#include <algorithm>
+#include <numeric>
 #include <utility>
 
 namespace plugind::forward {
@@ -7,75 +9,132 @@ namespace plugind::forward {
 Forwarder::Forwarder(boost::asio::any_io_executor loop, FlushQueue& queue,
                      UpstreamConnector& connector, plugin::Supervisor& supervisor,
                      plugin::Endpoint control, const wire::Limits& limits, Listener::Report report,
-                     HostPolicy policy)
-    : supervisor_(supervisor),
-      deadlines_(loop),
+                     HostPolicy policy, const WorkerOptions& workers)
+    : loop_(loop),
+      supervisor_(supervisor),
+      policy_(std::move(policy)),
+      report_(std::move(report)),
       hosts_([&supervisor](plugin::HostId host) { supervisor.host_gone(host); },
              [&supervisor](plugin::HostId host) { supervisor.host_back(host); }),
-      router_(supervisor),
-      control_(loop, connector, std::move(control)),
-      context_{.loop = loop,
-               .queue = queue,
-               .deadlines = deadlines_,
-               .hosts = hosts_,
-               .router = router_,
-               .control = control_,
-               .limits = limits,
-               .policy = std::move(policy),
-               .header_pool = {},
-               .draining = false,
-               .counters = {}},
-      report_(std::move(report)) {}
+      connections_(workers.count),
+      port_(std::make_shared<LoopPort>(loop)),
+      lane_(loop, {0, static_cast<std::uint32_t>(workers.count)}, queue, connector, supervisor,
+            control, limits, policy_,
+            [this](const Host& host, const std::string& why) { on_gone(0, host, why); }) {
+  for (std::size_t i = 1; i < workers.count; ++i) {
+    const LaneNumber number{static_cast<std::uint32_t>(i),
+                            static_cast<std::uint32_t>(workers.count)};
+    workers_.push_back(std::make_unique<Worker>(
+        number, port_, supervisor, control, limits, policy_,
+        [this, i, weak = std::weak_ptr<void>(alive_)](const Host& host, const std::string& why) {
+          if (!weak.expired()) on_gone(i, host, why);
+        },
+        workers.run));
+  }
+  watch_ = supervisor.events().watch([this](const plugin::Event& event) { on_event(event); });
+}
 
 Forwarder::~Forwarder() = default;
 
 void Forwarder::listen(platform::LocalSocket front) {
-  front_ = Listener::open(context_, std::move(front), "", report_);
+  front_ = Listener::open(
+      loop_, policy_, std::move(front),
+      [this](Transport::Socket socket, const platform::PeerIdentity& peer) {
+        on_accepted(std::move(socket), "", peer);
+      },
+      report_);
   front_->start();
 }
 
+void Forwarder::on_event(const plugin::Event& event) {
+  using Kind = plugin::Event::Kind;
+  if (event.kind == Kind::kRegistered && serves_plugin_sockets_) {
+    open_plugin_socket(event.plugin);
+  } else if (event.kind == Kind::kRemoved) {
+    close_plugin_socket(event.plugin);
+  } else if (event.kind == Kind::kState && event.state != plugin::InstanceState::kReady) {
+    for (const auto& worker : workers_) worker->retire_instance(event.plugin, event.instance);
+  }
+}
+
 void Forwarder::open_plugin_sockets() {
-  watch_ = supervisor_.events().watch([this](const plugin::Event& event) {
-    if (event.kind == plugin::Event::Kind::kRegistered) {
-      open_plugin_socket(event.plugin);
-    } else if (event.kind == plugin::Event::Kind::kRemoved) {
-      const auto it = plugin_sockets_.find(event.plugin);
-      if (it == plugin_sockets_.end()) return;
-      it->second->close();
-      plugin_sockets_.erase(it);
-    }
-  });
+  serves_plugin_sockets_ = true;
   for (const plugin::PluginStatus& status : supervisor_.list()) {
     open_plugin_socket(status.manifest.name);
   }
 }
 
+void Forwarder::plugins_changed() {
+  if (workers_.empty()) return;
+  const std::vector<PluginFacts> facts = facts_of(supervisor_);
+  for (const auto& worker : workers_) worker->replace_plugins(facts);
+}
+
 void Forwarder::open_plugin_socket(const std::string& name) {
   if (plugin_sockets_.contains(name)) return;
   const std::string path = supervisor_.plugin_socket_path(name).string();
-  auto socket = platform::LocalSocket::listen(path, context_.policy.plugin_sockets);
+  auto socket = platform::LocalSocket::listen(path, policy_.plugin_sockets);
   if (!socket) {
     report_("plugin-socket-failed", "plugin=" + name + " " + socket.error().message);
     return;
   }
-  auto listener = Listener::open(context_, std::move(*socket), name, report_);
+  auto listener = Listener::open(
+      loop_, policy_, std::move(*socket),
+      [this, name](Transport::Socket connection, const platform::PeerIdentity& peer) {
+        on_accepted(std::move(connection), name, peer);
+      },
+      report_);
   listener->start();
   plugin_sockets_.emplace(name, std::move(listener));
 }
 
+void Forwarder::close_plugin_socket(const std::string& name) {
+  const auto it = plugin_sockets_.find(name);
+  if (it == plugin_sockets_.end()) return;
+  it->second->close();
+  plugin_sockets_.erase(it);
+  lane_.close(name);
+  for (const auto& worker : workers_) worker->close(name);
+}
+
+void Forwarder::on_accepted(Transport::Socket socket, const std::string& bound_plugin,
+                            const platform::PeerIdentity& peer) {
+  const auto least = std::ranges::min_element(connections_);
+  ++*least;
+  const auto lane = static_cast<std::size_t>(least - connections_.begin());
+  Host host = hosts_.connected(peer);
+  if (lane == 0) {
+    lane_.add(std::move(socket), bound_plugin, std::move(host));
+  } else {
+    workers_[lane - 1]->add(std::move(socket), bound_plugin, std::move(host));
+  }
+}
+
+void Forwarder::on_gone(std::size_t lane, const Host& host, const std::string& why) {
+  --connections_[lane];
+  hosts_.disconnected(host);
+  if (why.starts_with("protocol error")) {
+    report_("host-protocol-error", host.peer.host.describe() + ": " + why);
+  }
+}
+
+std::size_t Forwarder::connections() const {
+  return std::accumulate(connections_.begin(), connections_.end(), std::size_t{0});
+}
+
 void Forwarder::drain() {
-  context_.draining = true;
-  const FlushQueue::Turn turn(context_.queue);
-  if (front_) front_->drain();
-  for (const auto& [name, listener] : plugin_sockets_) listener->drain();
+  if (front_) front_->close();
+  for (const auto& [name, listener] : plugin_sockets_) listener->close();
+  lane_.drain();
+  for (const auto& worker : workers_) worker->drain();
 }
 
 void Forwarder::close() {
   watch_.reset();
-  const FlushQueue::Turn turn(context_.queue);
   if (front_) front_->close();
   for (const auto& [name, listener] : plugin_sockets_) listener->close();
-  control_.close();
+  lane_.close();
+  workers_.clear();
 }
 
 }  // namespace plugind::forward

@@ -2,54 +2,80 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/io_context.hpp>
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "daemon/forward/connector.h"
 #include "daemon/forward/context.h"
-#include "daemon/forward/control_link.h"
-#include "daemon/forward/deadlines.h"
 #include "daemon/forward/flush_queue.h"
 #include "daemon/forward/host_table.h"
+#include "daemon/forward/lane.h"
 #include "daemon/forward/listener.h"
-#include "daemon/forward/router.h"
+#include "daemon/forward/loop_port.h"
+#include "daemon/forward/worker.h"
 #include "daemon/plugin/supervisor.h"
 
 namespace plugind::forward {
 
+/// Over how many loops the connections of hosts are spread.
+struct WorkerOptions {
+  std::size_t count = 1;  ///< The loop that owns the plugins is the first; others are threads.
+  Worker::Run run = [](boost::asio::io_context& loop, const Counters&) { loop.run(); };
+};
+
+/// Lives on the loop that owns the plugins.
 class Forwarder {
  public:
   /// All references outlive the forwarder.  `control`: where the control service listens; nobody
   /// else may be able to connect there, as what comes in through the forwarder has been checked.
+  /// The supervisor's Environment::lanes is `workers.count`.
   Forwarder(boost::asio::any_io_executor loop, FlushQueue& queue, UpstreamConnector& connector,
             plugin::Supervisor& supervisor, plugin::Endpoint control, const wire::Limits& limits,
-            Listener::Report report, HostPolicy policy = {});
+            Listener::Report report, HostPolicy policy = {}, const WorkerOptions& workers = {});
+  /// Ends the workers' threads.
   ~Forwarder();
 
   /// Serves the front socket.
   void listen(platform::LocalSocket front);
   /// Gives every registered plugin its plugin socket, now and whenever one is added or removed.
   void open_plugin_sockets();
+  /// To be called after each Supervisor::apply().
+  void plugins_changed();
 
   /// No new connections or calls; those in flight go on.
   void drain();
   void close();
 
-  const Counters& counters() const { return context_.counters; }
+  /// Of the loop that owns the plugins.
+  const Counters& counters() const { return lane_.counters(); }
+  /// Open ones of hosts, on all loops.
+  std::size_t connections() const;
 
  private:
   void open_plugin_socket(const std::string& name);
+  void close_plugin_socket(const std::string& name);
+  void on_accepted(Transport::Socket socket, const std::string& bound_plugin,
+                   const platform::PeerIdentity& peer);
+  void on_gone(std::size_t lane, const Host& host, const std::string& why);
+  void on_event(const plugin::Event& event);
 
+  boost::asio::any_io_executor loop_;
   plugin::Supervisor& supervisor_;
-  Deadlines deadlines_;
-  HostTable hosts_;
-  Router router_;
-  ControlLink control_;
-  Context context_;
+  const HostPolicy policy_;
   Listener::Report report_;
+  HostTable hosts_;
+  std::vector<std::size_t> connections_;  ///< Of each lane.
+  const std::shared_ptr<void> alive_ = std::make_shared<int>(0);
+  const std::shared_ptr<LoopPort> port_;
+  Lane lane_;
+  std::vector<std::unique_ptr<Worker>> workers_;
   std::shared_ptr<Listener> front_;
   std::map<std::string, std::shared_ptr<Listener>> plugin_sockets_;
+  bool serves_plugin_sockets_ = false;
   plugin::EventBus::Subscription watch_;
 };
 

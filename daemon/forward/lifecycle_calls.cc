@@ -66,16 +66,15 @@ void Call::follow_output() {
   down().submit_response(down_stream_, headers, &down_body_);
   down_transport_->touch();
   response_started_ = true;
-  output_subscription_ = plugin_->log()->follow([this](const plugin::LogLine& line) {
+  const auto pass_on = [this](const plugin::LogLine& line) {
     if (downstream_ == nullptr || response_ended_) return;
-    const plugin::Instance* mine = plugin_->ready_instance(downstream_->host().id);
-    if (mine == nullptr || mine->id() != line.instance) return;  // Another host's.
     if (down_body_.bytes.size() > kOutputBound) return;
     const std::string message = stdio_message(line);
     down_body_.bytes.append(message.data(), message.size());
     down().resume(down_stream_, down_body_);
     down_transport_->touch();
-  });
+  };
+  output_subscription_ = plugin_->follow_output(downstream_->host().id, pass_on);
 }
 
 }  // namespace plugind::forward

@@ -11,19 +11,20 @@ namespace {
 constexpr std::chrono::milliseconds kPause{100};
 }  // namespace
 
-Listener::Listener(Context& context, platform::LocalSocket socket, std::string bound_plugin,
-                   Report report)
-    : context_(context),
-      bound_plugin_(std::move(bound_plugin)),
+Listener::Listener(asio::any_io_executor loop, const HostPolicy& policy,
+                   platform::LocalSocket socket, Accepted accepted, Report report)
+    : policy_(policy),
+      accepted_(std::move(accepted)),
       report_(std::move(report)),
       socket_(std::move(socket)),
-      acceptor_(context.loop, asio::local::stream_protocol(), socket_.release()),
-      pause_(context.loop) {}
+      acceptor_(loop, asio::local::stream_protocol(), socket_.release()),
+      pause_(loop) {}
 
-std::shared_ptr<Listener> Listener::open(Context& context, platform::LocalSocket socket,
-                                         std::string bound_plugin, Report report) {
-  return std::shared_ptr<Listener>(
-      new Listener(context, std::move(socket), std::move(bound_plugin), std::move(report)));
+std::shared_ptr<Listener> Listener::open(asio::any_io_executor loop, const HostPolicy& policy,
+                                         platform::LocalSocket socket, Accepted accepted,
+                                         Report report) {
+  return std::shared_ptr<Listener>(new Listener(std::move(loop), policy, std::move(socket),
+                                                std::move(accepted), std::move(report)));
 }
 
 void Listener::start() { accept(); }
@@ -45,48 +46,19 @@ void Listener::on_accept(const boost::system::error_code& ec, Transport::Socket 
     });
     return;
   }
-  const auto peer = context_.policy.identify(socket.native_handle());
-  if (!peer) {
+  if (const auto peer = policy_.identify(socket.native_handle())) {
+    accepted_(std::move(socket), *peer);
+  } else {
     report_("peer-unknown", peer.error().message);
-    return accept();
   }
-  ++context_.counters.connections;
-  const auto downstream = std::make_shared<Downstream>(
-      context_, std::move(socket), bound_plugin_, context_.hosts.connected(*peer),
-      [this, weak = weak_from_this()](Downstream& gone, const std::string& why) {
-        const auto self = weak.lock();
-        if (!self) return;
-        --context_.counters.connections;
-        context_.hosts.disconnected(gone.host());
-        if (why.starts_with("protocol error")) {
-          report_("host-protocol-error", gone.host().peer.host.describe() + ": " + why);
-        }
-        connections_.erase(&gone);
-      });
-  connections_.emplace(downstream.get(), downstream);
-  downstream->start();
   accept();
 }
 
-void Listener::close_acceptor() {
+void Listener::close() {
   closed_ = true;
   boost::system::error_code ignored;
   acceptor_.close(ignored);
   pause_.cancel();
-}
-
-void Listener::drain() {
-  close_acceptor();
-  for (const auto& [key, downstream] : connections_) downstream->drain();
-}
-
-void Listener::close() {
-  close_acceptor();
-  for (auto& [key, downstream] : std::exchange(connections_, {})) {
-    --context_.counters.connections;
-    context_.hosts.disconnected(downstream->host());
-    downstream->close();
-  }
 }
 
 }  // namespace plugind::forward

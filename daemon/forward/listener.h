@@ -1,18 +1,16 @@
-// A listening socket and the connections of hosts that came in on it.
+// A listening socket: accepts connections, and finds out who is at their other end.
 #pragma once
 
-#include <boost/asio/basic_socket_acceptor.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <memory>
 #include <string>
-#include <unordered_map>
 
 #include "daemon/forward/context.h"
-#include "daemon/forward/downstream.h"
+#include "daemon/forward/transport.h"
 #include "daemon/platform/local_socket.h"
+#include "daemon/platform/peer_identity.h"
 
 namespace plugind::forward {
 
@@ -20,32 +18,33 @@ class Listener : public std::enable_shared_from_this<Listener> {
  public:
   /// Called with one line for the log.
   using Report = std::function<void(const std::string& event, const std::string& detail)>;
+  /// Called with each connection.
+  using Accepted =
+      std::function<void(Transport::Socket socket, const platform::PeerIdentity& peer)>;
 
-  /// Takes over a listening Unix socket.
-  static std::shared_ptr<Listener> open(Context& context, platform::LocalSocket socket,
-                                        std::string bound_plugin, Report report);
+  /// Takes over a listening Unix socket.  `policy` outlives the listener.
+  static std::shared_ptr<Listener> open(boost::asio::any_io_executor loop, const HostPolicy& policy,
+                                        platform::LocalSocket socket, Accepted accepted,
+                                        Report report);
   void start();
-  /// Takes no new connection and says GOAWAY on those there are.
-  void drain();
-  /// Closes everything; calls in flight are cancelled.
+  /// Takes no new connection.
   void close();
 
  private:
   using Acceptor = boost::asio::local::stream_protocol::acceptor;
 
-  Listener(Context& context, platform::LocalSocket socket, std::string bound_plugin, Report report);
+  Listener(boost::asio::any_io_executor loop, const HostPolicy& policy,
+           platform::LocalSocket socket, Accepted accepted, Report report);
   void accept();
   void on_accept(const boost::system::error_code& ec, Transport::Socket socket);
-  void close_acceptor();
 
-  Context& context_;
-  const std::string bound_plugin_;
+  const HostPolicy& policy_;
+  Accepted accepted_;
   Report report_;
   // Its file and lock stay as long as this object, so that no other daemon comes in between.
   platform::LocalSocket socket_;
   Acceptor acceptor_;
   boost::asio::steady_timer pause_;
-  std::unordered_map<Downstream*, std::shared_ptr<Downstream>> connections_;
   bool closed_ = false;
 };
 

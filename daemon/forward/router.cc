@@ -1,5 +1,7 @@
 #include "daemon/forward/router.h"
 
+#include <utility>
+
 #include "daemon/plugin/printable.h"
 
 namespace plugind::forward {
@@ -35,13 +37,13 @@ std::expected<Router::Target, Error> Router::route(const std::string& bound,
 }
 
 std::expected<Router::Target, Error> Router::by_name(std::string_view name) const {
-  if (plugin::Plugin* plugin = supervisor_.find(name)) return Target{plugin->shared_from_this()};
-  return std::unexpected(supervisor_.not_found(std::string(name)));
+  if (auto plugin = plugins_.target(name)) return Target{std::move(plugin)};
+  return std::unexpected(plugins_.not_found(std::string(name)));
 }
 
 std::expected<Router::Target, Error> Router::by_service(std::string_view service) const {
-  const auto candidates = supervisor_.declaring(service);
-  if (candidates.size() == 1) return Target{candidates.front()->shared_from_this()};
+  const auto candidates = plugins_.declaring(service);
+  if (candidates.size() == 1) return Target{candidates.front()};
   const std::string quoted = "'" + plugin::printable(service, kShown) + "'";
   if (candidates.empty()) {
     return std::unexpected(make_error(
@@ -51,7 +53,7 @@ std::expected<Router::Target, Error> Router::by_service(std::string_view service
             "list the service in its manifest (services = [...])."));
   }
   std::string names;
-  for (const plugin::Plugin* candidate : candidates) {
+  for (const auto& candidate : candidates) {
     names += (names.empty() ? "" : ", ") + candidate->name();
   }
   return std::unexpected(make_error(Reason::kServiceAmbiguous,

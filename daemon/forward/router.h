@@ -7,8 +7,7 @@
 #include <string_view>
 
 #include "daemon/error.h"
-#include "daemon/plugin/plugin.h"
-#include "daemon/plugin/supervisor.h"
+#include "daemon/plugin/call_target.h"
 #include "proto/wire/header_list.h"
 
 namespace plugind::forward {
@@ -17,10 +16,11 @@ class Router {
  public:
   /// Where a call goes: a plugin, or the control service when `plugin` is null.
   struct Target {
-    std::shared_ptr<plugin::Plugin> plugin;
+    std::shared_ptr<plugin::CallTarget> plugin;
   };
 
-  explicit Router(plugin::Supervisor& supervisor) : supervisor_(supervisor) {}
+  /// `plugins` outlives it.
+  explicit Router(const plugin::CallTargets& plugins) : plugins_(plugins) {}
 
   /// `bound` is the plugin of the plugin socket that the call arrived on, "" on the front socket.
   /// In this order: the socket; the metadata `plugind-plugin`; the daemon's own services; the only
@@ -28,13 +28,11 @@ class Router {
   std::expected<Target, Error> route(const std::string& bound,
                                      const wire::HeaderList& headers) const;
 
-  plugin::Supervisor& supervisor() const { return supervisor_; }
-
  private:
   std::expected<Target, Error> by_name(std::string_view name) const;
   std::expected<Target, Error> by_service(std::string_view service) const;
 
-  plugin::Supervisor& supervisor_;
+  const plugin::CallTargets& plugins_;
 };
 
 /// "package.Service" of "/package.Service/Method"; "" when the path has not that form.

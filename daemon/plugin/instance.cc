@@ -40,12 +40,13 @@ Instance::Instance(const Environment& environment, Owner& owner,
       dialect_(*environment.dialects.at(manifest_->dialect)),
       since_(environment.clock.wall_now()),
       stop_event_(environment.loop, asio::steady_timer::time_point::max()),
-      hurry_event_(environment.loop, asio::steady_timer::time_point::max()) {}
+      hurry_event_(environment.loop, asio::steady_timer::time_point::max()),
+      calls_(std::make_shared<CallCounts>(environment.lanes)) {}
 
 void Instance::launch() {
   set_state(InstanceState::kStarting, "asked to start");
   asio::co_spawn(
-      environment_.loop, [self = shared_from_this()] { return self->run(); }, asio::detached);
+      environment_.loop, [self = self()] { return self->run(); }, asio::detached);
 }
 
 void Instance::stop(std::string cause) {
@@ -71,6 +72,22 @@ void Instance::explain_loss(std::function<void(const Error&)> tell) {
   } else {
     losses_.push_back(std::move(tell));
   }
+}
+
+void Instance::explain_other_loss(std::function<void(const Error&)> tell) {
+  const auto told = std::make_shared<bool>(false);
+  explain_loss([told, tell](const Error& error) {
+    if (!std::exchange(*told, true)) tell(error);
+  });
+  if (*told) return;
+  // Nobody else may ever ask why: connection() may be as good as before.
+  asio::co_spawn(
+      environment_.loop,
+      [self = self(), told, tell]() -> asio::awaitable<void> {
+        co_await self->environment_.clock.sleep(kDeathGrace);
+        if (!std::exchange(*told, true)) tell(self->closed_error());
+      },
+      asio::detached);
 }
 
 void Instance::tell_losses(const Error& error) {
@@ -200,14 +217,7 @@ asio::awaitable<std::optional<Error>> Instance::serve() {
       }
       co_return ended_;
     }
-    const Error closed{Reason::kPluginProtocolError,
-                       "plugin '" + manifest_->name + "' (pid " +
-                           std::to_string(started_.process->pid()) +
-                           ") closed its connection during the call but still runs; see `pluginctl "
-                           "logs " +
-                           manifest_->name + "`.",
-                       {{"plugin", manifest_->name}}};
-    tell_losses(closed);
+    tell_losses(closed_error());
     if (!co_await reconnect()) {
       started_.process->kill_tree();
       co_await started_.process->wait_tree_gone();
@@ -245,6 +255,15 @@ asio::awaitable<void> Instance::stop_sequence() {
   co_await process.wait_tree_gone();
 }
 
+Error Instance::closed_error() const {
+  return {Reason::kPluginProtocolError,
+          "plugin '" + manifest_->name + "' (" +
+              (started_.process ? "pid " + std::to_string(started_.process->pid()) : id_) +
+              ") closed its connection during the call but still runs; see `pluginctl logs " +
+              manifest_->name + "`.",
+          {{"plugin", manifest_->name}}};
+}
+
 Error Instance::crash_error(const ExitStatus& status) const {
   const auto ran = std::chrono::duration_cast<milliseconds>(environment_.clock.now() - ready_at_);
   Error error{Reason::kPluginCrashed,
@@ -270,8 +289,8 @@ InstanceStatus Instance::status() const {
     s.tree = started_.process->tree_pids();
   }
   s.host_pid = host_pid_;
-  s.calls = calls_;
-  s.calls_in_flight = calls_in_flight_;
+  s.calls = calls_->total();
+  s.calls_in_flight = calls_->in_flight();
   s.protocol_version = started_.protocol_version;
   return s;
 }

@@ -14,17 +14,15 @@
 #include <vector>
 
 #include "daemon/error.h"
+#include "daemon/plugin/call_counts.h"
+#include "daemon/plugin/call_target.h"
 #include "daemon/plugin/dialect.h"
 #include "daemon/plugin/event.h"
 #include "daemon/plugin/supervisor.h"
 
 namespace plugind::plugin {
 
-/// A host as the forwarder knows it: a process, or a connection where processes cannot be known.
-/// 0 is nobody.
-using HostId = std::uint64_t;
-
-class Instance : public std::enable_shared_from_this<Instance> {
+class Instance final : public CallInstance {
  public:
   /// Told about the instance's life; called on the loop.  Outlives the instance.
   class Owner {
@@ -48,22 +46,25 @@ class Instance : public std::enable_shared_from_this<Instance> {
   /// Cuts the stop sequence short: kills what is left of the tree now.
   void hurry();
 
-  const std::string& id() const { return id_; }
+  const std::string& id() const override { return id_; }
   const Manifest& manifest() const { return *manifest_; }
   InstanceState state() const { return state_; }
-  /// Takes calls.  Not in the moment between the end of its connection and the news of why.
-  bool ready() const {
+  /// Not in the moment between the end of its connection and the news of why.
+  bool ready() const override {
     return state_ == InstanceState::kReady && started_.connection && started_.connection->alive();
   }
-  /// Valid while ready().
-  Connection& connection() { return *started_.connection; }
+  Connection& connection() override { return *started_.connection; }
+  /// Where it listens.  Valid while ready().
+  const Endpoint& endpoint() const { return started_.endpoint; }
+  void explain_loss(std::function<void(const Error&)> tell) override;
+  /// The same of another connection to the instance than connection().
+  void explain_other_loss(std::function<void(const Error&)> tell);
 
-  /// Says why the connection that a call was on is gone, as soon as that is known: at once when the
-  /// instance has ended, else after the process had a moment to be seen dying.
-  void explain_loss(std::function<void(const Error&)> tell);
-
-  void call_started() { ++calls_, ++calls_in_flight_; }
-  void call_finished() { --calls_in_flight_; }
+  void call_started() override { calls_->started(0); }
+  void call_finished() override { calls_->finished(0); }
+  const std::shared_ptr<CallCounts>& calls() const { return calls_; }
+  /// Why calls on it fail, once it has ended; outlives the instance.
+  std::shared_ptr<const std::optional<Error>> end() const { return end_; }
 
   HostId host() const { return host_; }
   void assign_host(HostId host, std::int64_t host_pid);
@@ -83,6 +84,10 @@ class Instance : public std::enable_shared_from_this<Instance> {
   void set_state(InstanceState state, std::string cause);
   void tell_losses(const Error& error);
   Error crash_error(const ExitStatus& status) const;
+  Error closed_error() const;
+  std::shared_ptr<Instance> self() {
+    return std::static_pointer_cast<Instance>(shared_from_this());
+  }
 
   const Environment& environment_;
   Owner& owner_;
@@ -102,12 +107,12 @@ class Instance : public std::enable_shared_from_this<Instance> {
   bool hurried_ = false;
   boost::asio::steady_timer stop_event_;   // Never expires; cancelled to wake.
   boost::asio::steady_timer hurry_event_;  // The same.
-  std::optional<Error> ended_;             // Why calls on it failed, once known.
+  const std::shared_ptr<std::optional<Error>> end_ = std::make_shared<std::optional<Error>>();
+  std::optional<Error>& ended_ = *end_;  // Why calls on it failed, once known.
   std::vector<std::function<void(const Error&)>> losses_;
   HostId host_ = 0;
   std::int64_t host_pid_ = 0;
-  std::uint64_t calls_ = 0;
-  std::uint64_t calls_in_flight_ = 0;
+  const std::shared_ptr<CallCounts> calls_;
 };
 
 }  // namespace plugind::plugin

@@ -17,6 +17,9 @@ Plugin::Plugin(const Environment& environment, EventBus& events, InstanceNumbers
       numbers_(numbers),
       manifest_(std::make_shared<const Manifest>(std::move(manifest))),
       log_(std::make_shared<OutputLog>()),
+      calls_(std::make_shared<CallCounts>(environment.lanes)),
+      all_places_(std::make_shared<CallPlaces>(manifest_->calls_max_concurrent, environment.lanes)),
+      places_(all_places_),
       rest_since_(environment.clock.wall_now()) {}
 
 Plugin::~Plugin() = default;
@@ -47,8 +50,8 @@ std::optional<Error> Plugin::refusal(const Slot& slot) const {
   return std::nullopt;
 }
 
-Plugin::WaitTicket Plugin::wait_instance(HostId host, std::int64_t host_pid,
-                                         InstanceCallback callback) {
+Plugin::Ticket Plugin::wait_instance(HostId host, std::int64_t host_pid,
+                                     InstanceCallback callback) {
   const HostId key = slot_key(host);
   Slot& slot = slots_[key];
   if (key != 0) slot.host_pid = host_pid;
@@ -94,7 +97,7 @@ void Plugin::ensure_instance(HostId key, Slot& slot) {
 }
 
 void Plugin::answer_soon(HostId key) {
-  asio::post(environment_.loop, [self = shared_from_this(), key] {
+  asio::post(environment_.loop, [self = self(), key] {
     const auto it = self->slots_.find(key);
     if (it == self->slots_.end()) return;
     const auto instance = it->second.instance;
@@ -104,7 +107,7 @@ void Plugin::answer_soon(HostId key) {
 
 asio::awaitable<void> Plugin::start_after_backoff(HostId key, std::uint64_t generation,
                                                   Clock::Duration delay) {
-  const auto self = shared_from_this();
+  const auto self = this->self();
   co_await environment_.clock.sleep(delay);
   const auto it = slots_.find(key);
   if (it == slots_.end() || it->second.generation != generation) co_return;
@@ -114,7 +117,7 @@ asio::awaitable<void> Plugin::start_after_backoff(HostId key, std::uint64_t gene
 
 std::shared_ptr<Instance> Plugin::make_instance() {
   ++starts_;
-  const std::string id = name() + "#" + std::to_string(++instance_count_);
+  const std::string id = name() + "#" + std::to_string(numbers_.next_of(name()));
   // Socket paths are short of room, so the directory's name is a number.
   auto instance = std::make_shared<Instance>(
       environment_, static_cast<Instance::Owner&>(*this), manifest_, log_, id,
@@ -147,7 +150,7 @@ void Plugin::on_state(Instance& instance) {
   events_.publish(std::move(event));
 
   if (!instance.ready()) return;
-  const auto shared = instance.shared_from_this();
+  const auto shared = std::static_pointer_cast<Instance>(instance.shared_from_this());
   if (shared == spare_ || slot_key(instance.host()) == 0) {
     for (auto& done : std::exchange(start_waiters_, {})) done({});
   }
@@ -169,8 +172,8 @@ void Plugin::record_failure(Slot& slot, const Error& failure) {
 }
 
 void Plugin::on_ended(Instance& instance, const std::optional<Error>& failure) {
-  const auto self = shared_from_this();  // A callback below may remove this plugin.
-  const auto shared = instance.shared_from_this();
+  const auto self = this->self();  // A callback below may remove this plugin.
+  const auto shared = std::static_pointer_cast<Instance>(instance.shared_from_this());
   std::erase(instances_, shared);
   if (failure) {
     ++failures_;
@@ -230,7 +233,7 @@ void Plugin::host_back(HostId host) {
 }
 
 asio::awaitable<void> Plugin::stop_after_linger(HostId key, std::uint64_t absence) {
-  const auto self = shared_from_this();
+  const auto self = this->self();
   co_await environment_.clock.sleep(manifest_->host_linger);
   const auto it = slots_.find(key);
   if (it == slots_.end() || it->second.absence != absence) co_return;
@@ -311,16 +314,15 @@ bool Plugin::serves(HostId host) const {
 }
 
 std::expected<void, Error> Plugin::begin_call() {
-  if (calls_in_progress_ >= manifest_->calls_max_concurrent) {
-    return std::unexpected(Error{
-        Reason::kTooManyCalls,
-        std::to_string(calls_in_progress_) + " calls of plugin '" + name() +
-            "' are in progress already (calls.max_concurrent). Call less at once, or raise the "
-            "bound.",
-        {{"plugin", name()}}});
-  }
-  ++calls_in_progress_;
-  return {};
+  if (places_.take()) return {};
+  return std::unexpected(too_many_calls(*manifest_));
+}
+
+Plugin::Ticket Plugin::follow_output(HostId host, OutputLog::Follower follower) {
+  return log_->follow([this, host, follower = std::move(follower)](const LogLine& line) {
+    const Instance* mine = ready_instance(host);
+    if (mine != nullptr && mine->id() == line.instance) follower(line);  // Not another host's.
+  });
 }
 
 PluginStatus Plugin::status() const {
@@ -330,7 +332,7 @@ PluginStatus Plugin::status() const {
   status.starts = starts_;
   status.failures = failures_;
   status.last_failure = last_failure_;
-  status.calls = calls_;
+  status.calls = calls_->total();
   status.state = rest_state_;
   status.cause = rest_cause_;
   status.since = rest_since_;

@@ -14,6 +14,8 @@
 #include <vector>
 
 #include "daemon/error.h"
+#include "daemon/plugin/call_counts.h"
+#include "daemon/plugin/call_target.h"
 #include "daemon/plugin/event.h"
 #include "daemon/plugin/instance.h"
 #include "daemon/plugin/manifest.h"
@@ -23,39 +25,38 @@
 
 namespace plugind::plugin {
 
-/// Gives every instance of the daemon a number of its own.
+/// Numbers instances.
 class InstanceNumbers {
  public:
+  /// Of all instances of the daemon.
   std::uint64_t next() { return next_++; }
+  /// Of those of plugins of this name, whose old instances may still be stopping when one with a
+  /// changed manifest starts its first.
+  std::uint64_t next_of(const std::string& plugin) { return ++of_plugin_[plugin]; }
 
  private:
   std::uint64_t next_ = 1;
+  std::map<std::string, std::uint64_t> of_plugin_;
 };
 
-class Plugin : public std::enable_shared_from_this<Plugin>, private Instance::Owner {
+class Plugin final : public CallTarget, private Instance::Owner {
  public:
-  using InstanceCallback = std::function<void(std::expected<std::shared_ptr<Instance>, Error>)>;
-  /// Gives the wait up when destroyed; the callback is then not made.
-  using WaitTicket = std::shared_ptr<void>;
-
   Plugin(const Environment& environment, EventBus& events, InstanceNumbers& numbers,
          Manifest manifest);
   ~Plugin();
   Plugin(const Plugin&) = delete;
   Plugin& operator=(const Plugin&) = delete;
 
-  const Manifest& manifest() const { return *manifest_; }
-  const std::string& name() const { return manifest_->name; }
+  const Manifest& manifest() const override { return *manifest_; }
+  const std::shared_ptr<const Manifest>& shared_manifest() const { return manifest_; }
   const std::shared_ptr<OutputLog>& log() const { return log_; }
 
-  /// The instance that a call of `host` goes to, if it is ready now; else null.
-  Instance* ready_instance(HostId host);
-  /// Waits for that instance and starts it if need be.  The callback is never made from inside this
-  /// function.  Bounded by calls.queue waits at a time.
-  WaitTicket wait_instance(HostId host, std::int64_t host_pid, InstanceCallback callback);
-  /// The last connection of a host has closed: its instance stops after stop.linger, unless the
-  /// host comes back.
-  void host_gone(HostId host);
+  Instance* ready_instance(HostId host) override;
+  /// The instance that is given is always an Instance.
+  Ticket wait_instance(HostId host, std::int64_t host_pid, InstanceCallback callback) override;
+  /// The last connection of a host has closed, or it said that it is done: its instance stops after
+  /// stop.linger, unless the host comes back.
+  void host_gone(HostId host) override;
   /// A host that had gone has connected again.
   void host_back(HostId host);
 
@@ -71,11 +72,13 @@ class Plugin : public std::enable_shared_from_this<Plugin>, private Instance::Ow
   /// Whether it has an instance of this host's own.
   bool serves(HostId host) const;
 
-  /// A call wants to begin: whether calls.max_concurrent leaves it a place.  One that got it gives
-  /// it back with end_call().
-  std::expected<void, Error> begin_call();
-  void end_call() { --calls_in_progress_; }
-  void count_call() { ++calls_; }
+  std::expected<void, Error> begin_call() override;
+  void end_call() override { places_.give(); }
+  void count_call() override { calls_->started(0); }
+  Ticket follow_output(HostId host, OutputLog::Follower follower) override;
+  /// What the calls of all loops share.
+  const std::shared_ptr<CallCounts>& calls() const { return calls_; }
+  const std::shared_ptr<CallPlaces>& places() const { return all_places_; }
 
  private:
   struct Waiter {
@@ -106,6 +109,7 @@ class Plugin : public std::enable_shared_from_this<Plugin>, private Instance::Ow
   void answer_waiters(Slot& slot, const std::expected<std::shared_ptr<Instance>, Error>& outcome);
   void record_failure(Slot& slot, const Error& failure);
   void check_stopped();
+  std::shared_ptr<Plugin> self() { return std::static_pointer_cast<Plugin>(shared_from_this()); }
 
   void on_state(Instance& instance) override;
   void on_ended(Instance& instance, const std::optional<Error>& failure) override;
@@ -122,11 +126,11 @@ class Plugin : public std::enable_shared_from_this<Plugin>, private Instance::Ow
   std::vector<std::function<void()>> stop_waiters_;
   bool held_ = false;  // Stopped by an operator or by the daemon's end.
   std::string held_cause_;
-  std::uint64_t instance_count_ = 0;
   std::uint64_t starts_ = 0;
   std::uint64_t failures_ = 0;
-  std::uint64_t calls_ = 0;
-  std::uint32_t calls_in_progress_ = 0;
+  const std::shared_ptr<CallCounts> calls_;
+  const std::shared_ptr<CallPlaces> all_places_;
+  LanePlaces places_;
   std::string last_failure_;
   InstanceState rest_state_ = InstanceState::kStopped;  // While there is no instance.
   std::string rest_cause_ = "not started yet";

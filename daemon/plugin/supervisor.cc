@@ -16,31 +16,14 @@ class Supervisor::Impl {
   explicit Impl(Environment environment) : environment(std::move(environment)) {}
 
   std::shared_ptr<Plugin> find(std::string_view name) const {
-    std::string_view version;
-    if (const auto at = name.find('@'); at != std::string_view::npos) {
-      version = name.substr(at + 1);
-      name = name.substr(0, at);
-    }
-    const auto it = plugins.find(name);
+    const auto [base, version] = split_version(name);
+    const auto it = plugins.find(base);
     if (it == plugins.end()) return nullptr;
     if (!version.empty() && it->second->manifest().version != version) return nullptr;
     return it->second;
   }
 
-  Error not_found(const std::string& wanted) const {
-    // It comes from a caller's metadata, so it may be long and need not be text.
-    const std::string name = printable(wanted, 200);
-    std::string known;
-    for (const auto& [key, plugin] : plugins) {
-      known += known.empty() ? "" : ", ";
-      known += key;
-      if (!plugin->manifest().version.empty()) known += "@" + plugin->manifest().version;
-    }
-    return {Reason::kPluginNotFound,
-            "no plugin '" + name + "' is registered; " +
-                (known.empty() ? "there is none at all" : "there are: " + known) + ".",
-            {{"plugin", name}}};
-  }
+  Error not_found(const std::string& name) const { return no_such_plugin(name, names_of(plugins)); }
 
   void publish(Event::Kind kind, const std::string& plugin, std::string cause) {
     Event event;
@@ -195,30 +178,36 @@ std::filesystem::path Supervisor::plugin_socket_path(const std::string& name) co
 
 Plugin* Supervisor::find(std::string_view name) const { return impl_->find(name).get(); }
 
-std::vector<Plugin*> Supervisor::declaring(std::string_view service) const {
-  std::vector<Plugin*> found;
+std::shared_ptr<CallTarget> Supervisor::target(std::string_view name) const {
+  return impl_->find(name);
+}
+
+std::vector<std::shared_ptr<CallTarget>> Supervisor::declaring(std::string_view service) const {
+  std::vector<std::shared_ptr<CallTarget>> found;
   for (const auto& [name, plugin] : impl_->plugins) {
-    for (const std::string& declared : plugin->manifest().services) {
-      if (declared == service) {
-        found.push_back(plugin.get());
-        break;
-      }
-    }
+    if (declares(plugin->manifest(), service)) found.push_back(plugin);
   }
   return found;
 }
 
-void Supervisor::host_gone(std::uint64_t host) {
+std::vector<std::shared_ptr<Plugin>> Supervisor::plugins() const {
+  std::vector<std::shared_ptr<Plugin>> all;
+  all.reserve(impl_->plugins.size());
+  for (const auto& [name, plugin] : impl_->plugins) all.push_back(plugin);
+  return all;
+}
+
+void Supervisor::host_gone(HostId host) {
   for (const auto& [name, plugin] : impl_->plugins) plugin->host_gone(host);
 }
 
-void Supervisor::host_back(std::uint64_t host) {
+void Supervisor::host_back(HostId host) {
   for (const auto& [name, plugin] : impl_->plugins) plugin->host_back(host);
 }
 
-bool Supervisor::serves(std::uint64_t host) const {
-  return std::ranges::any_of(impl_->plugins,
-                             [&](const auto& entry) { return entry.second->serves(host); });
+void Supervisor::ask_serves(HostId host, std::function<void(bool)> answer) {
+  answer(std::ranges::any_of(impl_->plugins,
+                             [&](const auto& entry) { return entry.second->serves(host); }));
 }
 
 }  // namespace plugind::plugin

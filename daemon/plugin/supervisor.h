@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "daemon/error.h"
+#include "daemon/plugin/call_target.h"
 #include "daemon/plugin/clock.h"
 #include "daemon/plugin/connection.h"
 #include "daemon/plugin/dialect.h"
@@ -66,14 +67,15 @@ struct Environment {
   Connector& connector;
   std::map<DialectKind, Dialect*> dialects;
   std::filesystem::path runtime_dir;  ///< instances/ and plugins/ are made below it.
+  std::size_t lanes = 1;              ///< How many loops forward calls, this one among them.
 };
 
-class Supervisor {
+class Supervisor final : public CallTargets {
  public:
   using StatusCallback = std::function<void(std::expected<PluginStatus, Error>)>;
 
   explicit Supervisor(Environment environment);
-  ~Supervisor();
+  ~Supervisor() override;
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
 
@@ -103,22 +105,20 @@ class Supervisor {
   /// The log of a plugin.  Valid until the plugin is removed by apply(); hold the pointer.
   std::expected<std::shared_ptr<OutputLog>, Error> log(const std::string& name) const;
 
-  /// A sentence that names the plugins there are.
-  Error not_found(const std::string& name) const;
+  Error not_found(const std::string& name) const override;
   /// The last connection of a host has closed.
   void host_gone(std::uint64_t host);
-  /// It has connected again.
-  void host_back(std::uint64_t host);
-
-  /// Whether some plugin has an instance of `host`'s own.
-  bool serves(std::uint64_t host) const;
+  void host_back(HostId host) override;
+  /// Answers at once.
+  void ask_serves(HostId host, std::function<void(bool)> answer) override;
 
   std::filesystem::path plugin_socket_path(const std::string& name) const;
 
-  /// For the router.  Null when there is none.
+  std::shared_ptr<CallTarget> target(std::string_view name) const override;
+  std::vector<std::shared_ptr<CallTarget>> declaring(std::string_view service) const override;
+  /// The same as target().  Null when there is none.
   Plugin* find(std::string_view name_or_name_at_version) const;
-  /// The plugins whose manifest declares `service` ("package.Service").
-  std::vector<Plugin*> declaring(std::string_view service) const;
+  std::vector<std::shared_ptr<Plugin>> plugins() const;
 
  private:
   class Impl;

@@ -36,9 +36,11 @@ class BadInput : public DaemonTest {
     if (bystander_ != nullptr) {
       EXPECT_EQ(bystander_->complaint(), "");
       bystander_.reset();
-      // The same connection asks each time.
-      EXPECT_TRUE(eventually([this] { return descriptors_of(daemon().pid()) <= descriptors_; }))
-          << descriptors_of(daemon().pid()) << " instead of " << descriptors_;
+      // The same connection asks each time.  A loop beside the first one may have got connections
+      // of its own to the control service, to echo and to strict.
+      const std::size_t most = descriptors_ + 3 * (testing::workers() - 1);
+      EXPECT_TRUE(eventually([&] { return descriptors_of(daemon().pid()) <= most; }))
+          << descriptors_of(daemon().pid()) << " instead of " << most;
       EXPECT_EQ(daemon_info().connections(), 1U);
     }
     DaemonTest::TearDown();

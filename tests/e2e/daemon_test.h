@@ -52,6 +52,7 @@ class Context : public grpc::ClientContext {
 class Bystander {
  public:
   explicit Bystander(std::shared_ptr<grpc::Channel> channel);
+  ~Bystander() { stop_ = true; }
   /// Ends, and says what was wrong; "" if every call was answered rightly and there were some.
   std::string complaint();
 

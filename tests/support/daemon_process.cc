@@ -17,6 +17,11 @@ namespace plugind::testing {
 
 namespace fs = std::filesystem;
 
+std::size_t workers() {
+  const char* count = std::getenv("PLUGIND_TEST_WORKERS");
+  return count == nullptr ? 1 : std::stoul(count);
+}
+
 DaemonDirectory::DaemonDirectory() {
   // Short, because a socket's path may have about 100 characters.
   std::string pattern = (fs::temp_directory_path() / "pd-XXXXXX").string();
@@ -57,6 +62,7 @@ std::vector<std::string> command_line(const DaemonDirectory& directory,
                                   "unix:" + socket, std::string("--lifeline")}) {
     command.push_back(part);
   }
+  command.insert(command.end(), {"--workers", std::to_string(workers())});
   for (std::string& argument : arguments) command.push_back(std::move(argument));
   return command;
 }

@@ -12,6 +12,9 @@
 
 namespace plugind::testing {
 
+/// The daemon's --workers: $PLUGIND_TEST_WORKERS, or 1.
+std::size_t workers();
+
 /// A directory with everything of one daemon in it: manifests/, run/ and what else the test needs.
 class DaemonDirectory {
  public:

@@ -176,7 +176,8 @@ ForwardTest::ForwardTest(const wire::Limits& limits)
       .processes = processes_,
       .connector = connector_,
       .dialects = {{plugin::DialectKind::kNative, this}, {plugin::DialectKind::kGoPlugin, this}},
-      .runtime_dir = directory_});
+      .runtime_dir = directory_,
+      .lanes = workers_});
 }
 
 ForwardTest::~ForwardTest() {
@@ -204,19 +205,35 @@ plugin::Manifest ForwardTest::manifest(const std::string& name) {
 
 void ForwardTest::apply(std::vector<plugin::Manifest> manifests) {
   if (!forwarder_) {
+    policy_.identify = [this, identify = policy_.identify](int socket) {
+      ++accepted_;
+      return identify(socket);
+    };
     forwarder_ = std::make_unique<Forwarder>(
         loop_.get_executor(), queue_, connector_, *supervisor_,
         plugin::Endpoint{"unix:" + (directory_ / "control.sock").string()}, limits_,
-        [](const std::string&, const std::string&) {}, policy_);
+        [](const std::string&, const std::string&) {}, policy_, WorkerOptions{.count = workers_});
     forwarder_->open_plugin_sockets();
     auto front = platform::LocalSocket::listen(directory_ / "front.sock");
     ASSERT_TRUE(front) << front.error().message;
     forwarder_->listen(std::move(*front));
   }
   supervisor_->apply(std::move(manifests));
+  forwarder_->plugins_changed();
 }
 
 Transport::Socket ForwardTest::connect_raw(const std::string& plugin) {
+  if (workers_ == 1) return open_socket(plugin);
+  // A connection goes to the loop that has the fewest, and to the fixture's if both have as many.
+  const int before = accepted_;
+  others_.push_back(open_socket(""));
+  run_until([&] { return accepted_ == before + 1; }, "a connection");
+  Transport::Socket socket = open_socket(plugin);
+  run_until([&] { return accepted_ == before + 2; }, "a connection");
+  return socket;
+}
+
+Transport::Socket ForwardTest::open_socket(const std::string& plugin) {
   Local::socket socket(loop_);
   socket.connect(Local::endpoint(
       (plugin.empty() ? directory_ / "front.sock" : directory_ / "plugins" / (plugin + ".sock"))

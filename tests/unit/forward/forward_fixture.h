@@ -5,6 +5,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <cstdlib>
 #include <deque>
 #include <filesystem>
 #include <functional>
@@ -95,6 +96,7 @@ class Peer : public std::enable_shared_from_this<Peer>,
   std::shared_ptr<Transport> transport_;
 };
 
+/// With $PLUGIND_TEST_WORKERS = 2 every connection of a host is on a loop beside the fixture's.
 /// Plugins of the fixture are played by `plugin`; each start of an instance is one connection.
 class ForwardTest : public ::testing::Test, private plugin::Dialect {
  protected:
@@ -106,6 +108,8 @@ class ForwardTest : public ::testing::Test, private plugin::Dialect {
   /// A new connection of a host to the front socket, or to the plugin socket of `plugin`.
   std::shared_ptr<Peer> connect(const std::string& plugin = "", const wire::Limits& limits = {});
   Transport::Socket connect_raw(const std::string& plugin = "");
+  /// How many of them are open.
+  std::size_t connections() const { return forwarder_->connections() - others_.size(); }
   /// Runs the loop until `done` holds; fails the test after ten seconds.
   void run_until(const std::function<bool()>& done, const char* what);
   /// Runs the loop until nothing has happened for a moment.
@@ -118,6 +122,7 @@ class ForwardTest : public ::testing::Test, private plugin::Dialect {
   boost::asio::io_context loop_;
   FlushQueue queue_{loop_.get_executor()};
   wire::Limits limits_;
+  const std::size_t workers_ = std::getenv("PLUGIND_TEST_WORKERS") != nullptr ? 2 : 1;
   HostPolicy policy_;  ///< Set before apply().
   UpstreamConnector connector_;
   plugind::testing::FakeProcessFactory processes_;
@@ -140,6 +145,10 @@ class ForwardTest : public ::testing::Test, private plugin::Dialect {
                                                 std::chrono::milliseconds) override {
     co_return;
   }
+  Transport::Socket open_socket(const std::string& plugin);
+
+  int accepted_ = 0;
+  std::vector<Transport::Socket> others_;  // That take the place of a host on the fixture's loop.
   void accept(const std::shared_ptr<boost::asio::local::stream_protocol::acceptor>& acceptor);
 };
 

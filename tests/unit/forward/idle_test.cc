@@ -97,7 +97,7 @@ TEST_F(IdleTest, AConnectionWithoutACallIsClosedGracefully) {
   EXPECT_TRUE(host->saw_goaway);
   EXPECT_TRUE(on_plugin_socket->saw_goaway);
   EXPECT_EQ(host->goaway_error, wire::kNoError);
-  run_until([&] { return forwarder_->counters().connections == 0; }, "the silent one to end");
+  run_until([&] { return forwarder_->connections() == 0; }, "the silent one to end");
 }
 
 TEST_F(IdleTest, ACallKeepsItsConnection) {

@@ -225,7 +225,7 @@ TEST_F(LimitsTest, CallsOfAPluginAreBoundedOverAllConnections) {
   host->request("/test.echo/Do");
   wait_called(5);
   other->close();
-  run_until([&] { return forwarder_->counters().connections == 1; }, "the connection to end");
+  run_until([&] { return connections() == 1; }, "the connection to end");
   host->request("/test.echo/Do");
   wait_called(6);
 }

@@ -6,6 +6,7 @@
 #include <boost/asio/io_context.hpp>
 #include <string>
 
+#include "daemon/plugin/supervisor.h"
 #include "tests/support/fake_connection.h"
 #include "tests/support/fake_dialect.h"
 #include "tests/support/fake_process.h"

@@ -293,9 +293,13 @@ TEST_F(TrapsTest, GoawayMovesNewCallsToANewConnectionAndFinishesOldOnes) {
   const auto host = connect();
   Stream& old = host->request("/test.echo/Long", {}, false);
   run_until([&] { return !old.headers.empty(); }, "the old call");
-  const auto first = plugins_.front();
+  const auto first = plugins_.back();
+  const std::size_t before = plugins_.size();
   first->goaway();
-  run_until([&] { return plugins_.size() == 2; }, "a new connection");
+  // The loop that owns the instance connects again at once, another one with its next call.
+  if (workers_ == 1) {
+    run_until([&] { return plugins_.size() > before; }, "a new connection");
+  }
   Stream& call = host->request("/test.echo/Do", {}, false);
   wait_closed(call);
   EXPECT_EQ(call.trailers["grpc-status"], "0");
@@ -303,6 +307,7 @@ TEST_F(TrapsTest, GoawayMovesNewCallsToANewConnectionAndFinishesOldOnes) {
   first->trailers(*first->streams.begin()->second);
   wait_closed(old);
   EXPECT_EQ(old.trailers["grpc-status"], "0");
+  EXPECT_EQ(plugins_.size(), before + 1);
   EXPECT_EQ(starts_, 1) << "the process was not touched";
   run_until([&] { return first->lost; }, "the old connection to be closed");
 }

@@ -1,0 +1,60 @@
+#include "daemon/forward/worker.h"
+
+#include <boost/asio/local/stream_protocol.hpp>
+#include <utility>
+
+namespace plugind::forward {
+
+Worker::Worker(LaneNumber number, std::shared_ptr<LoopPort> home, plugin::Supervisor& supervisor,
+               const plugin::Endpoint& control, const wire::Limits& limits,
+               const HostPolicy& policy, Lane::Gone gone, const Run& run)
+    : work_(loop_.get_executor()),
+      port_(std::make_shared<LoopPort>(loop_.get_executor())),
+      queue_(loop_.get_executor()),
+      connector_(loop_.get_executor(), queue_, limits),
+      plugins_({loop_.get_executor(), number, port_, home, connector_}, supervisor),
+      lane_(loop_.get_executor(), number, queue_, connector_, plugins_, control, limits, policy,
+            [home, gone = std::move(gone)](const Host& host, const std::string& why) {
+              home->post([gone, host, why] { gone(host, why); });
+            }),
+      thread_([this, run] { run(loop_, lane_.counters()); }) {}
+
+Worker::~Worker() {
+  port_->post([this] {
+    lane_.close();
+    loop_.stop();
+  });
+  thread_.join();
+  port_->close();
+}
+
+void Worker::add(Transport::Socket socket, const std::string& bound_plugin, Host host) {
+  boost::system::error_code ec;
+  const auto descriptor = socket.release(ec);
+  // Nothing has been started on the socket, so it can only be one that is gone already.
+  if (ec) return;
+  Transport::Socket moved(loop_.get_executor(),
+                          Transport::Socket::protocol_type(boost::asio::local::stream_protocol()),
+                          descriptor);
+  port_->post([this, moved = std::move(moved), bound_plugin, host = std::move(host)]() mutable {
+    lane_.add(std::move(moved), bound_plugin, std::move(host));
+  });
+}
+
+void Worker::close(const std::string& bound_plugin) {
+  port_->post([this, bound_plugin] { lane_.close(bound_plugin); });
+}
+
+void Worker::drain() {
+  port_->post([this] { lane_.drain(); });
+}
+
+void Worker::replace_plugins(std::vector<PluginFacts> plugins) {
+  port_->post([this, plugins = std::move(plugins)] { plugins_.replace(plugins); });
+}
+
+void Worker::retire_instance(const std::string& plugin, const std::string& instance) {
+  port_->post([this, plugin, instance] { plugins_.retire_instance(plugin, instance); });
+}
+
+}  // namespace plugind::forward

@@ -1,0 +1,55 @@
+// A thread that forwards: a loop of its own, and a lane on it.
+#pragma once
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "daemon/forward/connector.h"
+#include "daemon/forward/context.h"
+#include "daemon/forward/flush_queue.h"
+#include "daemon/forward/lane.h"
+#include "daemon/forward/loop_port.h"
+#include "daemon/forward/remote_plugins.h"
+#include "daemon/plugin/supervisor.h"
+
+namespace plugind::forward {
+
+/// Its functions are called on the home loop, the one that owns the plugins.
+class Worker {
+ public:
+  /// Runs a loop until it is stopped; called on the worker's thread.
+  using Run = std::function<void(boost::asio::io_context& loop, const Counters& counters)>;
+
+  /// `gone` is called on the home loop.  The thread has the signal mask of the one that calls this.
+  Worker(LaneNumber number, std::shared_ptr<LoopPort> home, plugin::Supervisor& supervisor,
+         const plugin::Endpoint& control, const wire::Limits& limits, const HostPolicy& policy,
+         Lane::Gone gone, const Run& run);
+  /// Closes everything on it and ends the thread.
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  void add(Transport::Socket socket, const std::string& bound_plugin, Host host);
+  void close(const std::string& bound_plugin);
+  void drain();
+  /// What is registered now.
+  void replace_plugins(std::vector<PluginFacts> plugins);
+  void retire_instance(const std::string& plugin, const std::string& instance);
+
+ private:
+  boost::asio::io_context loop_{1};
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+  const std::shared_ptr<LoopPort> port_;
+  FlushQueue queue_;
+  UpstreamConnector connector_;
+  RemotePlugins plugins_;
+  Lane lane_;
+  std::thread thread_;
+};
+
+}  // namespace plugind::forward
