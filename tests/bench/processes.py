@@ -112,7 +112,7 @@ class Child:
     def first_line(self) -> str:
         """The first line of its output, which is kept for that."""
         line = read_line(self._process.stdout, START_TIMEOUT)
-        if line is None:
+        if not line:
             raise self.failure(f"printed no line within {START_TIMEOUT:g} s")
         return line
 
@@ -121,7 +121,7 @@ class Child:
 
 
 def read_line(stream, timeout: float) -> Optional[str]:
-    """A line of an unbuffered or line-wise read stream; None at its end or when time is up."""
+    """A line of a stream that nothing else reads; None when time is up, "" at its end."""
     deadline = time.monotonic() + timeout
     line = bytearray()
     while not line.endswith(b"\n"):
@@ -130,7 +130,7 @@ def read_line(stream, timeout: float) -> Optional[str]:
             return None
         piece = os.read(stream.fileno(), 1 << 16)
         if not piece:
-            return None
+            return ""
         line += piece
     return line.decode(errors="replace").strip()
 
@@ -217,12 +217,16 @@ class Worker:
 
     def _read(self, timeout: float) -> str:
         line = read_line(self._process.stdout, timeout)
-        if line is None:
-            code = self._process.poll()
-            what = "hangs" if code is None else f"ended with exit code {code}"
-            raise DaemonError(f"{self.contender.key} {what}; its command was "
-                              + " ".join(self.contender.command))
-        return line
+        if line:
+            return line
+        what = f"does not answer within {timeout:g} s"
+        if line is not None:
+            try:
+                what = f"ended with exit code {self._process.wait(STOP_TIMEOUT)}"
+            except subprocess.TimeoutExpired:
+                what = "closed its output"
+        raise DaemonError(f"{self.contender.key} {what}; its command was "
+                          + " ".join(self.contender.command))
 
     def ask(self, command: str, timeout: float = ANSWER_TIMEOUT) -> str:
         try:

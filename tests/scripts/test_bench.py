@@ -9,6 +9,7 @@ import re
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 sys.path.insert(0, os.path.join(ROOT, "tests", "bench"))
@@ -54,6 +55,9 @@ class Slices(unittest.TestCase):
         found = [Slice(1, 1, 1, {100: 999}), Slice(1, 1, 1, {100: 998, 500: 3})]
         self.assertAlmostEqual(measure.percentile_of_all(found, 0.999), 1.01 ** 501 / 1000)
         self.assertAlmostEqual(measure.percentile_of_all(found, 0.5), 1.01 ** 101 / 1000)
+        # Two in three thousand are not the slowest thousandth.
+        found = [Slice(1, 1, 1, {100: 999})] * 3 + [Slice(1, 1, 1, {500: 2})]
+        self.assertAlmostEqual(measure.percentile_of_all(found, 0.999), 1.01 ** 101 / 1000)
 
     def test_the_slowest_thousandth_of_few_calls_is_not_told(self):
         self.assertIsNone(measure.percentile_of_all([Slice(1, 1, 1, {100: 999})], 0.999))
@@ -116,14 +120,24 @@ class Workers(unittest.TestCase):
                          {("a", ONE): 3, ("b", ONE): 3, ("b", unary(4096, 1)): 3})
         self.assertRegex(found.failures[0], "^a, unary/4KiB/1: a ended with exit code 3")
 
+    def test_a_failure_of_somebody_else_in_a_later_round_takes_what_there_is_of_it(self):
+        dies = ('echo ready; n=0; while read line; do n=$((n+1)); [ $n != 5 ] || exit 3; '
+                'echo "1000000 5 9 100:10"; done')
+        found = self.measure(True, a=dies)
+        self.assertEqual([len(of) for of in found.slices.values()], [3])
+        self.assertEqual(len(found.failures), 1)
+
     def test_a_worker_that_hangs_is_ended(self):
-        worker = processes.Worker(Contender("a", "a", ["sh", "-c", "echo ready; cat >&2"], ()), "/")
-        try:
-            with self.assertRaisesRegex(DaemonError, "a hangs"):
-                worker.ask("", timeout=0.01)
-        finally:
-            worker.quit()
-        self.assertFalse(os.path.exists(f"/proc/{worker.pid}"))
+        for script in ("echo ready; exec sleep 1000",
+                       "trap '' TERM; echo ready; exec sleep 1000"):
+            worker = processes.Worker(Contender("a", "a", ["sh", "-c", script], ()), "/")
+            try:
+                with self.assertRaisesRegex(DaemonError, "a does not answer within 0.01 s"):
+                    worker.ask("run", timeout=0.01)
+            finally:
+                with unittest.mock.patch.object(processes, "STOP_TIMEOUT", 0.01):
+                    worker.quit()
+            self.assertFalse(os.path.exists(f"/proc/{worker.pid}"))
 
     def test_a_worker_that_does_not_greet_is_ended(self):
         with self.assertRaisesRegex(DaemonError, "said 'hello'"):
@@ -223,7 +237,7 @@ class Report(unittest.TestCase):
         rows = [Row("a", "unary/100B/1", "p50", 1.23456, "us")]
         with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
             report.write_csv(file.name, rows)
-            with open(file.name, encoding="utf-8") as written:
+            with open(file.name, encoding="utf-8", newline="") as written:
                 self.assertEqual(written.read(), "contender,load,metric,value,unit\n"
                                  "a,unary/100B/1,p50,1.235,us\n")
             self.assertEqual(report.read_csv(file.name), [rows[0]._replace(value=1.235)])
@@ -277,6 +291,16 @@ class Plots(unittest.TestCase):
         with tempfile.TemporaryDirectory(prefix="bench-") as directory:
             with self.assertRaisesRegex(DaemonError, "could not draw latency.svg"):
                 plots.write(self.ROWS, directory, "/does/not/exist")
+
+
+    def test_what_gnuplot_says_is_told(self):
+        with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+            gnuplot = os.path.join(directory, "gnuplot")
+            with open(gnuplot, "w", encoding="utf-8") as file:
+                file.write("#!/bin/sh\ncat >latency.svg; echo broken >&2; exit 1\n")
+            os.chmod(gnuplot, 0o755)
+            with self.assertRaisesRegex(DaemonError, "could not draw latency.svg:\nbroken"):
+                plots.write(self.ROWS, directory, gnuplot)
 
 
 class Tools(unittest.TestCase):
