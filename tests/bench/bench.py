@@ -25,8 +25,8 @@ from typing import Dict, List, NamedTuple, Tuple
 import plots
 import report
 import scaling
-from contenders import MAIN, PROXIES, VARIANTS, Scene, contenders
-from measure import Measurement, Plan, Row, Slices, ratio, summary
+from contenders import MAIN, MORE, PROXIES, STREAMS, VARIANTS, Scene, contenders
+from measure import Measurement, Plan, Row, Slices, ratio, rounds_done, summary
 from processes import Contender, DaemonError, Load, PrivateDaemon, daemon_pid, settle
 from proxies import Plugins, Proxies
 from reach import targets
@@ -50,12 +50,13 @@ def full() -> Scale:
     def seconds(load: Load) -> float:
         return 0.12 if load.size < 1 << 20 and load.kind == "unary" else 0.2
 
-    return Scale(Plan(rounds, seconds), Plan(lambda _: 25, lambda _: 0.1), 21, 7, 15 * 60)
+    return Scale(Plan(rounds, seconds, 9 * 60), Plan(lambda _: 25, lambda _: 0.1, 75), 21, 7,
+                 15 * 60)
 
 
 def quick() -> Scale:
-    return Scale(Plan(lambda load: 5 if load in MAIN else 2, lambda _: 0.03),
-                 Plan(lambda _: 3, lambda _: 0.03), 5, 2, 2 * 60)
+    return Scale(Plan(lambda load: 5 if load in MAIN else 2, lambda _: 0.03, 40),
+                 Plan(lambda _: 3, lambda _: 0.03, 10), 5, 2, 2 * 60)
 
 
 class Result(NamedTuple):
@@ -147,10 +148,11 @@ def run(options, scale: Scale) -> Tuple[List[Row], str]:
             slices.update(measured[0])
             rows += measured[1]
     reach = targets(slices, rows, missing)
-    rounds = scale.calls.rounds
     text = (f"{described}\n{date.today()}; calls over Unix sockets; medians of "
-            f"{rounds(MAIN[0])} interleaved rounds for 100 B with 1 and 32 in flight, of "
-            f"{rounds(Load('', 0, 0))} for other loads; {time.monotonic() - began:.0f} s\n\n"
+            f"{rounds_done(slices, MAIN)} interleaved rounds for 100 B with 1 and 32 in flight, of "
+            f"{rounds_done(slices, MORE + STREAMS)} for other loads, of "
+            f"{rounds_done(slices, scaling.LOADS[2:])} for connections and plugins; "
+            f"{time.monotonic() - began:.0f} s\n\n"
             f"{report.table(rows, about)}\n"
             + "".join(f"not run: {note}\n" for note in notes) + ("\n" if notes else "")
             + "reach:\n" + "\n".join(target.line() for target in reach) + "\n")

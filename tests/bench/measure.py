@@ -4,7 +4,8 @@ import os
 import random
 import statistics
 import sys
-from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
+import time
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from processes import (Contender, DaemonError, Load, Slice, Worker, cpu_seconds, descendants)
 
@@ -26,6 +27,7 @@ class Row(NamedTuple):
 class Plan(NamedTuple):
     rounds: Callable[[Load], int]  # how many rounds a load has
     seconds: Callable[[Load], float]  # what a slice of it should take, about
+    limit: float  # seconds after which no round begins any more
 
 
 def run_slice(worker: Worker, load: Load, count: int, everybody: bool) -> Slice:
@@ -72,6 +74,7 @@ class Measurement:
             raise
 
     def run(self) -> None:
+        began = time.monotonic()
         for key, worker in list(self._workers.items()):
             for load in worker.contender.loads:
                 self._attempt(key, load, lambda key=key, load=load: self._calibrate(key, load))
@@ -86,6 +89,9 @@ class Measurement:
                 for key in order.sample(keys, len(keys)):
                     self._attempt(key, load, lambda key=key, load=load: self._slice(key, load))
             print(f"\r   round {done + 1} of {most}", end="", file=sys.stderr, flush=True)
+            # Fewer rounds are better than none, on a machine that is busy with something else.
+            if time.monotonic() - began > self._plan.limit:
+                break
         print(file=sys.stderr)
 
     def _calibrate(self, key: str, load: Load) -> None:
@@ -114,8 +120,14 @@ class Measurement:
 
 
 def is_due(done: int, rounds: int, most: int) -> bool:
-    """Spreads the rounds of a load evenly over those of the load that has the most."""
-    return (done + 1) * rounds // most > done * rounds // most
+    """Spreads the rounds of a load evenly over those of the load that has the most, from the first
+    one on."""
+    return -(-(done + 1) * rounds // most) > -(-done * rounds // most)
+
+
+def rounds_done(slices: Slices, loads: Sequence[Load]) -> int:
+    """The most that any contender had of these loads."""
+    return max((len(found) for (_, load), found in slices.items() if load in loads), default=0)
 
 
 def percentile_of_all(found: List[Slice], share: float) -> Optional[float]:

@@ -67,7 +67,7 @@ class Slices(unittest.TestCase):
             due = [measure.is_due(done, rounds, most) for done in range(most)]
             self.assertEqual(sum(due), rounds)
         self.assertEqual([measure.is_due(done, 2, 4) for done in range(4)],
-                         [False, True, False, True])
+                         [True, False, True, False])
 
     def test_summary_tells_what_was_measured_and_nothing_else(self):
         unary_rows = measure.summary({("a", ONE): slices(10, 30, 20)})
@@ -93,11 +93,11 @@ class Workers(unittest.TestCase):
     BREAKS = ('echo ready; while read run kind size rest; do '
               '[ $size = 100 ] || exit 3; echo "1000000 5 9 100:10"; done')
 
-    def measure(self, may_fail, **scripts):
+    def measure(self, may_fail, limit=60, **scripts):
         loads = (ONE, unary(4096, 1))
         contenders = [Contender(key, key, ["sh", "-c", script], loads)
                       for key, script in scripts.items()]
-        plan = measure.Plan(lambda load: 3, lambda load: 0.00001)
+        plan = measure.Plan(lambda load: 3, lambda load: 0.00001, limit)
         measurement = measure.Measurement(contenders, "/", plan, False, lambda one: may_fail)
         try:
             measurement.run()
@@ -109,6 +109,11 @@ class Workers(unittest.TestCase):
         found = self.measure(False, a=self.GOOD, b=self.GOOD)
         self.assertEqual({key: len(of) for key, of in found.slices.items()},
                          {(key, load): 3 for key in "ab" for load in (ONE, unary(4096, 1))})
+
+    def test_no_round_begins_when_time_is_up(self):
+        found = self.measure(False, limit=0, a=self.GOOD)
+        self.assertEqual(measure.rounds_done(found.slices, [ONE]), 1)
+        self.assertEqual(measure.rounds_done(found.slices, [DOWN]), 0)
 
     def test_a_failure_ends_the_run(self):
         with self.assertRaisesRegex(DaemonError, "a ended with exit code 3"):
