@@ -197,11 +197,12 @@ def parse_slice(line: str) -> Slice:
 
 
 class Worker:
-    """A contender's process."""
+    """A contender's process.  It ends with its stdin, so also when this process is killed; a host
+    that is itself killed would leave its plugin behind."""
 
     def __init__(self, contender: Contender, directory: str):
         self.contender = contender
-        self._process = subprocess.Popen(tied(contender.command), stdin=subprocess.PIPE,
+        self._process = subprocess.Popen(contender.command, stdin=subprocess.PIPE,
                                          stdout=subprocess.PIPE, cwd=directory)
         try:
             greeting = self._read(START_TIMEOUT)

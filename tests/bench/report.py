@@ -12,8 +12,6 @@ from measure import Row
 from processes import Load
 from scaling import CONNECTIONS, LOADS, PLUGINS
 
-COLUMN = 13
-
 
 def machine() -> str:
     with open("/proc/cpuinfo", encoding="utf-8") as file:
@@ -40,15 +38,21 @@ class Tables:
         self._value = {(row.contender, row.load, row.metric): row.value for row in rows}
         self._about = about
         self._width = max([44, *map(len, about.values())])
+        self._column = 0
         self._out = io.StringIO()
 
     def _cell(self, key: str, load: Load, metric: str, form: str) -> str:
         found = self._value.get((key, load.name, metric))
         return "-" if found is None else format(found, form)
 
+    def _head(self, title: str, heads: Sequence[str]) -> None:
+        """Begins a table; its columns are as wide as their heads."""
+        self._column = max(10, *(len(head) + 2 for head in heads))
+        self._line(title, heads)
+
     def _line(self, label: str, cells: Sequence[str]) -> None:
-        print((f"{label:{self._width}}" + "".join(f"{cell:>{COLUMN}}" for cell in cells)).rstrip(),
-              file=self._out)
+        columns = "".join(f"{cell:>{self._column}}" for cell in cells)
+        print(f"{label:{self._width}}{columns}", file=self._out)
 
     def _ran(self, loads: Sequence[Load]) -> Dict[str, str]:
         return {key: text for key, text in self._about.items()
@@ -56,7 +60,7 @@ class Tables:
 
     def of_load(self, title: str, load: Load, about: Dict[str, str]) -> None:
         """All that is known about a load."""
-        self._line(title, ("p50 us", "p99 us", "p99.9 us", "calls/s", "middle us", "all us"))
+        self._head(title, ("p50 us", "p99 us", "p99.9 us", "calls/s", "middle us", "all us"))
         for key, text in about.items():
             self._line(text, [self._cell(key, load, metric, form) for metric, form in (
                 ("p50", ".1f"), ("p99", ".1f"), ("p99.9", ".1f"), ("rate", ".0f"),
@@ -69,7 +73,7 @@ class Tables:
         about = self._ran(loads)
         if not about:
             return
-        self._line(title, heads)
+        self._head(title, heads)
         for key, text in about.items():
             self._line(text, [self._cell(key, load, metric, form) for load in loads])
         print(file=self._out)
@@ -101,7 +105,7 @@ class Tables:
         heads = [f"{'all' if load.kind == 'spread' else 'one'} x{load.in_flight}" for load in LOADS]
         for title, metric, form in ((f"{prefix}: CPU us a call, daemon", "middle_cpu", ".1f"),
                                     ("p50 us", "p50", ".1f"), ("calls/s", "rate", ".0f")):
-            self._line(title, heads)
+            self._head(title, heads)
             for key, text in about.items():
                 self._line(text, [self._cell(key, load, metric, form) for load in LOADS])
             print(file=self._out)

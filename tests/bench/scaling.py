@@ -66,9 +66,11 @@ def _anon(contenders: Dict[int, Contender]) -> Dict[int, float]:
 
 
 def memory_of_one(prefix: str, load: str, anon: Dict[int, float]) -> List[Row]:
-    """KiB that each of them costs, by the difference to one of them."""
-    return [Row(f"{prefix}-{count}", load, "anon_of_one", (kib - anon[1]) / (count - 1), "KiB")
-            for count, kib in anon.items() if count > 1]
+    """KiB that each of them costs, by the difference of the most of them to one of them.  Of few of
+    them it is not told: memory comes in pieces that are larger."""
+    most = max(anon)
+    return [Row(f"{prefix}-{most}", load, "anon_of_one", (anon[most] - anon[1]) / (most - 1),
+                "KiB")]
 
 
 def measure_connections(options, plan: Plan) -> Tuple[Slices, List[Row]]:

@@ -82,7 +82,7 @@ class Slices(unittest.TestCase):
             Row("a", "server-stream/1MiB/1", "all_cpu", 9.0, "us/message")})
 
     def test_memory_of_one_is_by_the_difference(self):
-        self.assertEqual(scaling.memory_of_one("plugins", "idle", {1: 1000, 11: 1300}),
+        self.assertEqual(scaling.memory_of_one("plugins", "idle", {1: 1000, 3: 1100, 11: 1300}),
                          [Row("plugins-11", "idle", "anon_of_one", 30.0, "KiB")])
 
 
