@@ -106,11 +106,13 @@ and for the tests: ${TEST_PACKAGES[*]} openjdk-17-jdk-headless maven"
 # unpack_proxies: prints a directory with nginx and HAProxy in usr/sbin, for those that are not
 # installed.  Fails, saying why, where they cannot be had.
 unpack_proxies() {
-  local to=$PLUGIND_CACHE/bench-proxies packages=() package
+  local to=$PLUGIND_CACHE/bench-proxies packages=() package complete=1
   for package in "${PROXY_PACKAGES[@]}"; do
-    PATH=$PATH:/usr/sbin:/sbin command -v "$package" >/dev/null || packages+=("$package")
+    PATH=$PATH:/usr/sbin:/sbin command -v "$package" >/dev/null && continue
+    packages+=("$package")
+    [[ -x $to/usr/sbin/$package ]] || complete=0
   done
-  if ((${#packages[@]} == 0)) || [[ -x $to/usr/sbin/nginx && -x $to/usr/sbin/haproxy ]]; then
+  if ((complete)); then
     echo "$to"
     return
   fi

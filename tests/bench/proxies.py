@@ -3,9 +3,9 @@
 import os
 import shutil
 import subprocess
-from typing import Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Tuple
 
-from processes import Child, Middle
+from processes import Child, DaemonError, Middle
 
 NGINX = """\
 # One process, as plugind is one thread; the settings are what nginx's own pages advise for gRPC.
@@ -122,14 +122,24 @@ class Proxies:
             self._start(f"proxy-{name}", "grpc++-proxy",
                         [os.path.join(self._bench, "bench_grpcpp_proxy"), "--listen",
                          "unix:" + socket, "--to", "unix:" + path], [socket])
-        for proxy, command in (("nginx", self._nginx), ("haproxy", self._haproxy)):
-            found, environment, why = find_tool(proxy, self._tools)
-            if found is None:
-                self.missing[proxy] = why
-                continue
+        self.start_foreign("nginx", self._nginx, plugins)
+        self.start_foreign("haproxy", self._haproxy, plugins)
+
+    def start_foreign(self, proxy: str, command: Callable[[str, str, str], List[str]],
+                      plugins: Dict[str, str]) -> None:
+        """A proxy that need not be there, nor be one that understands its configuration."""
+        found, environment, why = find_tool(proxy, self._tools)
+        if found is None:
+            self.missing[proxy] = why
+            return
+        try:
             for name, path in plugins.items():
                 self._start(f"{proxy}-{name}", proxy, command(found, name, path),
                             [self.socket(proxy, name)], environment)
+        except DaemonError as error:
+            self.missing[proxy] = " ".join(str(error).split())
+            for name in plugins:
+                self.middles.pop(f"{proxy}-{name}", None)
 
     def _start(self, key: str, name: str, command: List[str], sockets: List[str],
                environment: Optional[Dict[str, str]] = None) -> None:

@@ -14,6 +14,8 @@ import unittest.mock
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 sys.path.insert(0, os.path.join(ROOT, "tests", "bench"))
 
+import bench  # noqa: E402
+import contenders  # noqa: E402
 import measure  # noqa: E402
 import plots  # noqa: E402
 import processes  # noqa: E402
@@ -23,7 +25,7 @@ import report  # noqa: E402
 import scaling  # noqa: E402
 from contenders import DOWN, MANY, ONE, THERE_AND_BACK, unary  # noqa: E402
 from measure import Row  # noqa: E402
-from processes import Contender, DaemonError, Load, Slice  # noqa: E402
+from processes import Contender, DaemonError, Load, Middle, Slice  # noqa: E402
 
 
 def slices(*p50s, cpu=None):
@@ -148,6 +150,52 @@ class Workers(unittest.TestCase):
         with self.assertRaisesRegex(DaemonError, "said 'hello'"):
             processes.Worker(Contender("a", "a", ["sh", "-c", "echo hello; exec cat"], ()), "/")
         self.assertEqual(processes.descendants(os.getpid()), [])
+
+
+class Contenders(unittest.TestCase):
+    def scene(self, go_worker="bench-go", missing=()):
+        daemon = unittest.mock.Mock(socket="/s", plugin_socket=lambda name: "/s/" + name)
+        between = proxies.Proxies("", None, "/d")
+        between.middles = {f"{proxy}-{plugin}": Middle(proxy, 1) for proxy in contenders.PROXIES
+                           for plugin in ("echo", "kv") if proxy not in missing}
+        plugins = unittest.mock.Mock(sockets={"echo": "/e", "kv": "/k"})
+        variants = {one.key: daemon for one in contenders.VARIANTS}
+        with unittest.mock.patch.object(contenders, "daemon_pid", lambda _: 1):
+            return contenders.contenders(contenders.Scene("", go_worker, "", daemon, variants,
+                                                          plugins, between))
+
+    def test_what_is_compared_has_run(self):
+        # A name that is written in another way here than there would never have a figure.
+        ran = {(one.key, load) for one in self.scene() for load in one.loads}
+        ran |= {(f"{prefix}-{count}", load) for prefix, counts in (
+            ("connections", scaling.CONNECTIONS), ("plugins", scaling.PLUGINS))
+            for count in counts for load in scaling.LOADS}
+        asked = set()
+        with unittest.mock.patch.object(
+                reach, "ratio", lambda _, key, to, load, __: asked.update({(key, load), (to, load)})):
+            reach.targets({}, [], {})
+        self.assertEqual(asked - ran, set())
+        self.assertGreater(len(asked), 20)
+        keys = {key for key, _ in ran}
+        self.assertEqual({line.key for _, lines in plots.HOSTS for line in lines} - keys, set())
+        self.assertEqual({key for key, to, *_ in report.COMPARISONS for key in (key, to)} - keys,
+                         set())
+
+    def test_names_and_keys_are_distinct(self):
+        found = self.scene()
+        self.assertEqual(len({one.key for one in found}), len(found))
+        # "the same …" is told apart by the line before it.
+        self.assertEqual(len({one.about for one in found}),
+                         len(found) - len(contenders.VARIANTS))
+
+    def test_what_is_not_there_is_left_out(self):
+        self.assertFalse([one for one in self.scene(missing=["nginx"]) if "nginx" in one.key])
+        self.assertFalse([one for one in self.scene(go_worker=None) if "Go" in one.about])
+
+    def test_only_somebody_elses_failure_is_passed_over(self):
+        foreign = {one.key for one in self.scene() if bench.is_foreign(one)}
+        self.assertEqual(foreign, {"grpc++-nginx", "grpc++-haproxy", "libplugind-nginx",
+                                   "libplugind-haproxy"})
 
 
 class Reach(unittest.TestCase):
@@ -325,6 +373,20 @@ class Tools(unittest.TestCase):
             path, _, why = proxies.find_tool("lame-proxy", directory)
         self.assertIsNone(path)
         self.assertRegex(why, "^lame-proxy does not run: no .*/usr/lib/some-linux-gnu$")
+
+    def test_a_proxy_that_does_not_start(self):
+        with tempfile.TemporaryDirectory(prefix="bench-") as directory, \
+                unittest.mock.patch.object(proxies, "find_tool", lambda *_: ("sh", {}, "")):
+            found = proxies.Proxies("", None, directory)
+            found.middles = {"nginx-echo": Middle("nginx", 1), "haproxy-kv": Middle("haproxy", 2)}
+            try:
+                found.start_foreign("nginx", lambda *_: ["sh", "-c", "echo no such key >&2; exit 1"],
+                                    {"kv": "/does/not/exist", "echo": "/does/not/exist"})
+            finally:
+                found.stop()
+        self.assertEqual(found.missing, {"nginx": "nginx-kv ended with exit code 1; it wrote: "
+                                                  "no such key"})
+        self.assertEqual(list(found.middles), ["haproxy-kv"])
 
 
 if __name__ == "__main__":
