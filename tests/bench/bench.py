@@ -148,7 +148,7 @@ def run(options, scale: Scale) -> Tuple[List[Row], str]:
             slices.update(measured[0])
             rows += measured[1]
     reach = targets(slices, rows, missing)
-    text = (f"{described}; {os.getloadavg()[0]:.2f} at the end\n{date.today()}; calls over Unix sockets; medians of "
+    text = (f"{described}, {os.getloadavg()[0]:.2f} at the end\n{date.today()}; calls over Unix sockets; medians of "
             f"{rounds_done(slices, MAIN)} interleaved rounds for 100 B with 1 and 32 in flight, of "
             f"{rounds_done(slices, MORE + STREAMS)} for other loads, of "
             f"{rounds_done(slices, scaling.LOADS[2:])} for connections and plugins; "
