@@ -147,6 +147,8 @@ def run(options, scale: Scale) -> Tuple[List[Row], str]:
                         "plugins": scaling.measure_plugins}[section](options, scale.scaling)
             slices.update(measured[0])
             rows += measured[1]
+    if not options.go_worker:
+        missing["go"] = "the worker and the plugin in Go are not built"
     reach = targets(slices, rows, missing)
     text = (f"{described}, {os.getloadavg()[0]:.2f} at the end\n{date.today()}; calls over Unix sockets; medians of "
             f"{rounds_done(slices, MAIN)} interleaved rounds for 100 B with 1 and 32 in flight, of "

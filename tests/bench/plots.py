@@ -100,7 +100,7 @@ def _panel(name: str, title: str, xlabel: str, ylabel: str,
     lines = [line for line in lines if line[2]]
     text = "".join(_block(f"{name}{number}", [f"{x:g} {y:.3f}" for x, y in points])
                    for number, (_, _, points) in enumerate(lines))
-    text += (f'set title "{title}"\nset xlabel "{xlabel}"\nset ylabel "{ylabel}"\n'
+    text += (f'set title "{title}"\nset xlabel "{xlabel}" offset 0,0.6\nset ylabel "{ylabel}"\n'
              f"set logscale x\nset key below vertical maxrows 6 samplen 2\n{more}")
     if lines:
         text += "plot " + ", ".join(

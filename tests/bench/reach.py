@@ -31,11 +31,13 @@ class Target(NamedTuple):
 
 
 def targets(slices: Slices, rows: List[Row], missing: Dict[str, str]) -> List[Target]:
-    """`missing`: why a proxy did not run."""
+    """`missing`: why a proxy did not run, or what is in "go"."""
     single = {(row.contender, row.load, row.metric): row.value for row in rows}
 
     def compare(text: str, key: str, to: str, load: Load, metric: str, limit: float,
                 at_most: bool = True, why: str = "") -> Target:
+        if text.startswith("(b)"):  # the Go plugin
+            why = missing.get("go", why)
         return Target(text, ratio(slices, key, to, load, metric), limit, "x", at_most, why)
 
     def value(text: str, key: str, load: str, metric: str, limit: float, unit: str) -> Target:

@@ -219,6 +219,10 @@ class Reach(unittest.TestCase):
             self.assertRegex(target.line(), "not run")
             self.assertEqual("there is none" in target.line(), "nginx" in target.line())
 
+    def test_without_go_its_rows_say_so(self):
+        for target in reach.targets({}, [], {"go": "no Go", "nginx": "there is none"}):
+            self.assertEqual(target.line().endswith("not run: no Go"), "(b)" in target.text)
+
     def test_every_row_has_its_figure(self):
         # Each contender takes another time, so that a row which compares the wrong ones shows.
         own = {("libplugind-plugind", load): slices(30, cpu=3) for load in (ONE, MANY)}
