@@ -1,6 +1,6 @@
 """What plugind wants to reach, and whether it does."""
 
-from typing import Dict, List, NamedTuple, Optional
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from contenders import DOWN, MANY, ONE, THERE_AND_BACK
 from measure import Row, Slices, ratio
@@ -82,13 +82,22 @@ def targets(slices: Slices, rows: List[Row], missing: Dict[str, str]) -> List[Ta
               "KiB"),
         value("all that the daemon holds for an idle plugin that runs", plugins, "idle",
               "anon_of_one", 32, "KiB"),
-        value("the same, after calls", plugins, "after-calls", "anon_of_one", 32, "KiB"),
+        Target("the same, without what it holds for one that was not started",
+               difference(single, (plugins, "idle"), (plugins, "not-started"), "anon_of_one"), 32,
+               "KiB"),
+        value("all that it holds for one, after calls", plugins, "after-calls", "anon_of_one", 32, "KiB"),
         value("a plugin's SIGKILL until 1,000 streams have ended, worst", "plugind",
               "plugin-killed", "calls_ended_after_worst", 100, "ms"),
         value("plugind accepts after exec", "plugind", "start", "accepts_after", 30, "ms"),
         value("plugind idle, RSS", "plugind", "idle", "rss", 24, "MiB"),
         value("plugind idle, RssAnon", "plugind", "idle", "rss_anon", 6, "MiB"),
     ]
+
+
+def difference(single: Dict[Tuple[str, str, str], float], of: Tuple[str, str],
+               less: Tuple[str, str], metric: str) -> Optional[float]:
+    values = [single.get((*key, metric)) for key in (of, less)]
+    return None if None in values else values[0] - values[1]
 
 
 def _flat(slices: Slices, prefix: str, counts, load: Load) -> Target:

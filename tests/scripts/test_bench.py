@@ -247,6 +247,7 @@ class Reach(unittest.TestCase):
                 Row("connections-1000", "after-calls", "anon_of_one", 17, "KiB"),
                 Row("connections-100", "idle", "anon_of_one", 99, "KiB"),
                 Row("plugins-100", "idle", "anon_of_one", 31, "KiB"),
+                Row("plugins-100", "not-started", "anon_of_one", 11, "KiB"),
                 Row("plugins-100", "after-calls", "anon_of_one", 33, "KiB"),
                 Row("plugind", "plugin-killed", "calls_ended_after_worst", 60, "ms"),
                 Row("plugind", "start", "accepts_after", 13, "ms"),
@@ -264,7 +265,7 @@ class Reach(unittest.TestCase):
             (0.4, 0.8, True), (0.4, 0.8, True), (0.4, 0.8, True), (0.4, 0.8, True),
             (0.95, 0.9, True), (0.95, 0.9, True)]
             + [(1.2, 1.1, False)] * 8
-            + [(12, 16, True), (17, 16, False), (31, 32, True), (33, 32, False), (60, 100, True),
+            + [(12, 16, True), (17, 16, False), (31, 32, True), (20, 32, True), (33, 32, False), (60, 100, True),
                (13, 30, True), (17, 24, True), (4, 6, True)])
 
 
