@@ -1,19 +1,18 @@
-// Unary calls to the echo plugin by grpc++ stubs.
+// Calls to the echo plugin by grpc++ stubs.
 //
 // usage: bench_grpcpp --address unix:/PATH
 //
-// One call in flight is the blocking API; more are the callback API, each call starting the next.
+// Kinds: "unary"; "server-stream", messages from the plugin; "bidi", messages there and back.  One
+// unary call in flight is the blocking API; everything else is the callback API.
 #include <grpcpp/grpcpp.h>
 
-#include <condition_variable>
-#include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "plugins/proto/echo.grpc.pb.h"
+#include "tests/bench/grpcpp_streams.h"
 #include "tests/bench/worker.h"
 
 namespace {
@@ -21,7 +20,9 @@ namespace {
 using echo::v1::Echo;
 using echo::v1::EchoMessage;
 using plugind::bench::Clock;
+using plugind::bench::Countdown;
 using plugind::bench::fail;
+using plugind::bench::Load;
 using plugind::bench::Measurement;
 
 void check(const grpc::Status& status, const EchoMessage& sent, const EchoMessage& received) {
@@ -32,14 +33,13 @@ void check(const grpc::Status& status, const EchoMessage& sent, const EchoMessag
 /// One of the calls that are under way at a time: when it ends, it starts the next.
 class Lane {
  public:
-  Lane(Echo::Stub& stub, const EchoMessage& request, std::size_t calls,
-       std::function<void()> on_finished)
-      : stub_(stub), request_(request), left_(calls), on_finished_(std::move(on_finished)) {
+  Lane(Echo::Stub& stub, const EchoMessage& request, std::size_t calls, Countdown& running)
+      : stub_(stub), request_(request), left_(calls), running_(running) {
     latencies_.reserve(calls);
   }
 
   void start() {
-    if (left_ == 0) return on_finished_();
+    if (left_ == 0) return running_.one_less();
     --left_;
     context_.emplace();
     reply_.Clear();
@@ -57,32 +57,23 @@ class Lane {
   Echo::Stub& stub_;
   const EchoMessage& request_;
   std::size_t left_;
-  std::function<void()> on_finished_;
+  Countdown& running_;
   std::optional<grpc::ClientContext> context_;
   EchoMessage reply_;
   Clock::time_point before_;
   std::vector<Clock::duration> latencies_;
 };
 
-Measurement run_lanes(Echo::Stub& stub, const EchoMessage& request, std::size_t calls,
-                      std::size_t in_flight) {
-  std::mutex mutex;
-  std::condition_variable finished;
-  std::size_t running = in_flight;
+Measurement run_lanes(Echo::Stub& stub, const EchoMessage& request, const Load& load) {
+  Countdown running(load.in_flight);
   std::vector<std::unique_ptr<Lane>> lanes;
-  for (std::size_t i = 0; i < in_flight; ++i) {
-    const std::size_t share = calls / in_flight + (i < calls % in_flight ? 1 : 0);
-    lanes.push_back(std::make_unique<Lane>(stub, request, share, [&] {
-      const std::lock_guard lock(mutex);
-      if (--running == 0) finished.notify_one();
-    }));
+  for (std::size_t i = 0; i < load.in_flight; ++i) {
+    const std::size_t share = plugind::bench::share_of(load.count, load.in_flight, i);
+    lanes.push_back(std::make_unique<Lane>(stub, request, share, running));
   }
   const auto before = Clock::now();
   for (auto& lane : lanes) lane->start();
-  {
-    std::unique_lock lock(mutex);
-    finished.wait(lock, [&running] { return running == 0; });
-  }
+  running.wait();
   Measurement measurement;
   measurement.elapsed = Clock::now() - before;
   for (const auto& lane : lanes) {
@@ -95,18 +86,23 @@ Measurement run_lanes(Echo::Stub& stub, const EchoMessage& request, std::size_t 
 }  // namespace
 
 int main(int count, char** values) {
-  const auto channel = grpc::CreateChannel(plugind::bench::argument(count, values, "address"),
-                                           grpc::InsecureChannelCredentials());
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(-1);
+  const auto channel = grpc::CreateCustomChannel(plugind::bench::argument(count, values, "address"),
+                                                 grpc::InsecureChannelCredentials(), arguments);
   const auto stub = Echo::NewStub(channel);
   EchoMessage request;
-  request.set_payload(std::string(plugind::bench::kPayloadSize, 'x'));
-  const auto blocking = plugind::bench::from_threads([&] {
-    grpc::ClientContext context;
-    EchoMessage reply;
-    check(stub->Unary(&context, request, &reply), request, reply);
-  });
-  blocking(1, 1);  // connects
-  return plugind::bench::serve([&](std::size_t calls, std::size_t in_flight) {
-    return in_flight == 1 ? blocking(calls, 1) : run_lanes(*stub, request, calls, in_flight);
+  return plugind::bench::serve([&](const Load& load) {
+    if (request.payload().size() != load.size) request.set_payload(std::string(load.size, 'x'));
+    if (load.kind == "server-stream" || load.kind == "bidi") {
+      return plugind::bench::run_streams(*stub, request, load);
+    }
+    if (load.kind != "unary") fail("there are no calls of the kind " + load.kind);
+    if (load.in_flight > 1) return run_lanes(*stub, request, load);
+    return from_threads(load, [&] {
+      grpc::ClientContext context;
+      EchoMessage reply;
+      check(stub->Unary(&context, request, &reply), request, reply);
+    });
   });
 }

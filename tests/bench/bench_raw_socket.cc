@@ -20,10 +20,14 @@ namespace {
 
 using plugind::bench::Clock;
 using plugind::bench::fail;
-using plugind::bench::kPayloadSize;
+using plugind::bench::Load;
 using plugind::bench::Measurement;
 
 using Buffer = std::array<char, 64 << 10>;
+
+/// What is under way at a time must fit into the sockets' buffers: everybody writes before they
+/// read again.
+constexpr std::size_t kMaximumUnderWay = 128 << 10;
 
 /// Reads what is there; 0 at the end.
 std::size_t read_some(int socket, Buffer& buffer) {
@@ -85,12 +89,15 @@ void in_child(std::initializer_list<int> closed, Body body) {
   _exit(0);
 }
 
-Measurement run(int socket, std::size_t calls, std::size_t in_flight) {
-  const std::string message(kPayloadSize, 'x');
+Measurement run(int socket, const Load& load) {
+  if (load.kind != "unary" || load.size * load.in_flight > kMaximumUnderWay) {
+    fail("raw sockets echo unary calls, up to 128 KiB of them at a time");
+  }
+  const std::string message(load.size, 'x');
   Measurement measurement;
-  measurement.latencies.reserve(calls);
+  measurement.latencies.reserve(load.count);
   std::deque<Clock::time_point> sent;
-  std::size_t left = calls;
+  std::size_t left = load.count;
   Buffer buffer;
   std::size_t received = 0;
   const auto send = [&](std::size_t count) {
@@ -100,14 +107,14 @@ Measurement run(int socket, std::size_t calls, std::size_t in_flight) {
     }
   };
   const auto before = Clock::now();
-  send(in_flight);
-  while (measurement.latencies.size() < calls) {
+  send(load.in_flight);
+  while (measurement.latencies.size() < load.count) {
     const std::size_t size = read_some(socket, buffer);
     if (size == 0) fail("the peer went away");
     const auto now = Clock::now();
     received += size;
     std::size_t done = 0;
-    for (; received >= kPayloadSize; received -= kPayloadSize, ++done) {
+    for (; received >= load.size; received -= load.size, ++done) {
       measurement.latencies.push_back(now - sent.front());
       sent.pop_front();
     }
@@ -130,7 +137,5 @@ int main(int count, char** values) {
     in_child({host[0], plugin[1]}, [&] { relay(host[1], plugin[0]); });
     for (const int socket : {host[1], plugin[0], plugin[1]}) close(socket);
   }
-  return plugind::bench::serve([socket = host[0]](std::size_t calls, std::size_t in_flight) {
-    return run(socket, calls, in_flight);
-  });
+  return plugind::bench::serve([socket = host[0]](const Load& load) { return run(socket, load); });
 }

@@ -1,9 +1,14 @@
 // What the benchmark's workers have in common.
 //
 // A worker is a long-lived process.  It prints "ready", then reads commands from stdin, one a line:
-//   run CALLS IN_FLIGHT   makes that many calls and prints "P50_US P99_US CALLS_PER_SECOND"
-//   quit                  ends it; so does the end of stdin
-// A call that fails ends the worker with a message on stderr and exit code 1.
+//   run KIND SIZE COUNT IN_FLIGHT   makes COUNT calls with SIZE bytes in each, or sends so many
+//                                   messages, IN_FLIGHT calls or streams at a time, and prints
+//                                   "PER_SECOND P50_US P99_US BUCKET:COUNT..."
+//   quit                            ends it; so does the end of stdin
+// KIND is "unary" or what else the worker can.  For streams there is no latency: P50_US and P99_US
+// are "-".  A bucket B:N says that N calls took from 1.01^B to 1.01^(B+1) nanoseconds, so that
+// those of many runs can be put together. A call that fails ends the worker with a message on
+// stderr and exit code 1.
 #pragma once
 
 #include <chrono>
@@ -16,20 +21,27 @@ namespace plugind::bench {
 
 using Clock = std::chrono::steady_clock;
 
-/// The size of what a call carries.
-inline constexpr std::size_t kPayloadSize = 100;
+/// What a command asks for.
+struct Load {
+  std::string kind;
+  std::size_t size = 0;       ///< Bytes that a call or message carries.
+  std::size_t count = 0;      ///< Calls, or messages of all streams together.
+  std::size_t in_flight = 0;  ///< Calls or streams under way at a time.
+};
 
 struct Measurement {
-  std::vector<Clock::duration> latencies;  ///< One per call, in any order.
+  std::vector<Clock::duration> latencies;  ///< One per call, in any order; none for streams.
   Clock::duration elapsed{};               ///< From the first call's start to the last one's end.
 };
 
-/// Makes `calls` calls with `in_flight` of them under way at a time.
-using Run = std::function<Measurement(std::size_t calls, std::size_t in_flight)>;
+using Run = std::function<Measurement(const Load& load)>;
 
-/// A Run that makes blocking calls from as many threads as calls are in flight.  `call` is used
-/// from all of them.
-Run from_threads(std::function<void()> call);
+/// Makes blocking calls from as many threads as calls are in flight.  `call` is used from all of
+/// them.
+Measurement from_threads(const Load& load, const std::function<void()>& call);
+
+/// What the one of `lanes` lanes with this index has to do of `count`.
+std::size_t share_of(std::size_t count, std::size_t lanes, std::size_t index);
 
 /// Says "ready" and answers commands until told to quit.  Returns the program's exit code.
 int serve(const Run& run);

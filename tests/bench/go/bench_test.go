@@ -22,24 +22,58 @@ func TestPercentile(t *testing.T) {
 	}
 }
 
+func TestBucketsCountEveryCallOnce(t *testing.T) {
+	m := measurement{sorted: []time.Duration{1, 1000, 1000, 1001, 2000}, elapsed: time.Second}
+	if got, want := m.String(), "5.00 1.00 2.00 0:1 694:3 763:1"; got != want {
+		t.Errorf("the result line is %q, want %q", got, want)
+	}
+}
+
+func TestAValueIsPutOnceForEachSize(t *testing.T) {
+	stored := map[string][]byte{}
+	puts := 0
+	ready := callsOf(
+		func(key string, value []byte) error { puts++; stored[key] = value; return nil },
+		func(key string) ([]byte, error) { return append(stored[key], "..."...), nil })
+	for _, size := range []int{3, 5, 3} {
+		call, err := ready(size)
+		if err == nil {
+			err = call()
+		}
+		if err != nil {
+			t.Errorf("size %d: %v", size, err)
+		}
+	}
+	if puts != 2 || len(stored["bench-5"]) != 5 {
+		t.Errorf("%d puts made %v", puts, stored)
+	}
+	stored["bench-3"] = nil
+	if call, _ := ready(3); call() == nil {
+		t.Error("a wrong answer was taken")
+	}
+}
+
 func TestWorkerObeysUntilQuit(t *testing.T) {
-	var calls atomic.Int64
+	var made, bytes atomic.Int64
 	var results strings.Builder
-	call := func() error { calls.Add(1); return nil }
-	if err := obey(strings.NewReader("run 1000 7\nrun 3 32\nquit\nrun 1 1\n"), &results, call); err != nil {
+	ready := func(size int) (func() error, error) {
+		return func() error { made.Add(1); bytes.Add(int64(size)); return nil }, nil
+	}
+	if err := obey(strings.NewReader("run unary 2 1000 7\nrun unary 9 3 32\nquit\nrun unary 1 1 1\n"), &results, ready); err != nil {
 		t.Fatal(err)
 	}
-	if calls.Load() != 1003 {
-		t.Errorf("made %d calls, want 1003", calls.Load())
+	if made.Load() != 1003 || bytes.Load() != 2027 {
+		t.Errorf("made %d calls with %d bytes, want 1003 with 2027", made.Load(), bytes.Load())
 	}
-	if !regexp.MustCompile(`^(\d+\.\d\d \d+\.\d\d \d+\n){2}$`).MatchString(results.String()) {
+	if !regexp.MustCompile(`^(\d+\.\d\d \d+\.\d\d \d+\.\d\d( \d+:\d+)+\n){2}$`).MatchString(results.String()) {
 		t.Errorf("the result lines are %q", results.String())
 	}
 }
 
 func TestWorkerRefusesUnknownCommands(t *testing.T) {
-	for _, command := range []string{"walk", "run", "run 1", "run 0 1", "run 1 0"} {
-		if err := obey(strings.NewReader(command+"\n"), new(strings.Builder), func() error { return nil }); err == nil {
+	for _, command := range []string{"walk", "run", "run 1 1 1", "run bidi 1 1 1", "run unary 1 1", "run unary 1 0 1", "run unary 1 1 0"} {
+		ready := func(int) (func() error, error) { return func() error { return nil }, nil }
+		if err := obey(strings.NewReader(command+"\n"), new(strings.Builder), ready); err == nil {
 			t.Errorf("%q was obeyed", command)
 		}
 	}
@@ -48,7 +82,8 @@ func TestWorkerRefusesUnknownCommands(t *testing.T) {
 func TestWorkerEndsWhenACallFails(t *testing.T) {
 	broken := fmt.Errorf("broken")
 	var results strings.Builder
-	err := obey(strings.NewReader("run 10 2\n"), &results, func() error { return broken })
+	ready := func(int) (func() error, error) { return func() error { return broken }, nil }
+	err := obey(strings.NewReader("run unary 1 10 2\n"), &results, ready)
 	if !errors.Is(err, broken) || results.Len() != 0 {
 		t.Errorf("got %v and the results %q, want the call's error", err, results.String())
 	}

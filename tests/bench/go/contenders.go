@@ -17,12 +17,12 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-const key = "bench"
-
-var value = bytes.Repeat([]byte("x"), 100)
+// calls gives what makes one call with so many bytes.  It is used by one goroutine, what it gives by
+// many.
+type calls func(size int) (call func() error, err error)
 
 // connect readies a contender.  The caller calls stop once.
-func connect(mode, address, pluginPath string) (get func() error, stop func(), err error) {
+func connect(mode, address, pluginPath string) (ready calls, stop func(), err error) {
 	switch {
 	case mode == "go-plugin" && pluginPath != "":
 		return startPlugin(pluginPath)
@@ -32,7 +32,7 @@ func connect(mode, address, pluginPath string) (get func() error, stop func(), e
 	return nil, nil, fmt.Errorf("give -mode go-plugin and -plugin, or -mode stubs and -address")
 }
 
-func startPlugin(path string) (func() error, func(), error) {
+func startPlugin(path string) (calls, func(), error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, nil, err
@@ -55,18 +55,11 @@ func startPlugin(path string) (func() error, func(), error) {
 		os.RemoveAll(directory)
 	}
 	kv, err := dispense(client)
-	if err == nil {
-		err = kv.Put(key, value)
-	}
 	if err != nil {
 		stop()
 		return nil, nil, err
 	}
-	get := func() error {
-		reply, err := kv.Get(key)
-		return check(reply, err)
-	}
-	return get, stop, nil
+	return callsOf(kv.Put, kv.Get), stop, nil
 }
 
 func dispense(client *plugin.Client) (shared.KV, error) {
@@ -81,27 +74,46 @@ func dispense(client *plugin.Client) (shared.KV, error) {
 	return kv.(shared.KV), nil
 }
 
-func dial(address string) (func() error, func(), error) {
+func dial(address string) (calls, func(), error) {
 	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return nil, nil, err
 	}
 	kv := kvpb.NewKVClient(conn)
-	if _, err := kv.Put(context.Background(), &kvpb.PutRequest{Key: key, Value: value}); err != nil {
+	put := func(key string, value []byte) error {
+		_, err := kv.Put(context.Background(), &kvpb.PutRequest{Key: key, Value: value})
+		return err
+	}
+	get := func(key string) ([]byte, error) {
+		reply, err := kv.Get(context.Background(), &kvpb.GetRequest{Key: key})
+		return reply.GetValue(), err
+	}
+	if err := put("bench", nil); err != nil { // connects
 		conn.Close()
 		return nil, nil, fmt.Errorf("%s: %w", address, err)
 	}
-	get := func() error {
-		reply, err := kv.Get(context.Background(), &kvpb.GetRequest{Key: key})
-		return check(reply.GetValue(), err)
-	}
-	return get, func() { conn.Close() }, nil
+	return callsOf(put, get), func() { conn.Close() }, nil
 }
 
-func check(reply []byte, err error) error {
-	// The plugin adds a line of its own.
-	if err == nil && !bytes.HasPrefix(reply, value) {
-		err = errors.New("kv answered something else than it was given")
+// callsOf makes calls of get, with a value for each size that is put once.
+func callsOf(put func(string, []byte) error, get func(string) ([]byte, error)) calls {
+	known := map[int]func() error{}
+	return func(size int) (func() error, error) {
+		if call := known[size]; call != nil {
+			return call, nil
+		}
+		key, value := fmt.Sprintf("bench-%d", size), bytes.Repeat([]byte("x"), size)
+		if err := put(key, value); err != nil {
+			return nil, err
+		}
+		known[size] = func() error {
+			reply, err := get(key)
+			// The plugin adds a line of its own.
+			if err == nil && !bytes.HasPrefix(reply, value) {
+				err = errors.New("kv answered something else than it was given")
+			}
+			return err
+		}
+		return known[size], nil
 	}
-	return err
 }

@@ -1,5 +1,5 @@
-// bench-go is the Go worker of the benchmark: it calls proto.KV/Get, with a value of 100 bytes, and
-// measures.  It is one of two contenders:
+// bench-go is the Go worker of the benchmark: it calls proto.KV/Get and measures.  It is one of two
+// contenders:
 //
 //	bench-go -mode go-plugin -plugin PATH    a go-plugin host that starts kv-go-grpc itself
 //	bench-go -mode stubs -address unix:PATH  grpc-go stubs on a socket, plugind's for example
@@ -27,27 +27,31 @@ func main() {
 }
 
 func run(mode, address, plugin string) error {
-	get, stop, err := connect(mode, address, plugin)
+	ready, stop, err := connect(mode, address, plugin)
 	if err != nil {
 		return err
 	}
 	defer stop()
 	fmt.Println("ready")
-	return obey(os.Stdin, os.Stdout, get)
+	return obey(os.Stdin, os.Stdout, ready)
 }
 
 // obey runs the commands until "quit" or the end of the input.
-func obey(commands io.Reader, results io.Writer, call func() error) error {
+func obey(commands io.Reader, results io.Writer, ready calls) error {
 	lines := bufio.NewScanner(commands)
 	for lines.Scan() {
 		if lines.Text() == "quit" {
 			return nil
 		}
-		var calls, inFlight int
-		if _, err := fmt.Sscanf(lines.Text(), "run %d %d", &calls, &inFlight); err != nil || calls < 1 || inFlight < 1 {
+		var size, count, inFlight int
+		if _, err := fmt.Sscanf(lines.Text(), "run unary %d %d %d", &size, &count, &inFlight); err != nil || size < 0 || count < 1 || inFlight < 1 {
 			return fmt.Errorf("cannot understand the command %q", lines.Text())
 		}
-		m, err := measure(call, calls, inFlight)
+		call, err := ready(size)
+		if err != nil {
+			return err
+		}
+		m, err := measure(call, count, inFlight)
 		if err != nil {
 			return err
 		}

@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -16,8 +18,22 @@ type measurement struct {
 // String is the result line of ../worker.h.
 func (m measurement) String() string {
 	microseconds := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
-	return fmt.Sprintf("%.2f %.2f %.0f", microseconds(percentile(m.sorted, 50)),
-		microseconds(percentile(m.sorted, 99)), float64(len(m.sorted))/m.elapsed.Seconds())
+	var line strings.Builder
+	fmt.Fprintf(&line, "%.2f %.2f %.2f", float64(len(m.sorted))/m.elapsed.Seconds(),
+		microseconds(percentile(m.sorted, 50)), microseconds(percentile(m.sorted, 99)))
+	for i := 0; i < len(m.sorted); {
+		mine, first := bucket(m.sorted[i]), i
+		for i < len(m.sorted) && bucket(m.sorted[i]) == mine {
+			i++
+		}
+		fmt.Fprintf(&line, " %d:%d", mine, i-first)
+	}
+	return line.String()
+}
+
+// bucket is the logarithm of the nanoseconds to the base 1.01, rounded down.
+func bucket(d time.Duration) int {
+	return int(math.Log(float64(max(1, d.Nanoseconds()))) / math.Log(1.01))
 }
 
 // measure makes the calls, each goroutine its share.
