@@ -334,6 +334,17 @@ TEST(NoDaemon, ADeadSocketIsToldApart) {
   EXPECT_TRUE(contains(outcome.err, "the socket is there, but nothing listens on it"));
 }
 
+TEST(NoDaemon, ATimeoutThatPassesBeforeItGreetsIsExitCode4) {
+  TemporaryDirectory directory;
+  const std::string path = (directory.path() / "silent.sock").string();
+  boost::asio::io_context loop;
+  boost::asio::local::stream_protocol::acceptor silent(loop, path);  // Never accepts.
+  const Outcome outcome = run({"list", "--timeout", "50ms"}, {{"PLUGIND_SOCKET", path}});
+  EXPECT_EQ(outcome.exit_code, 4);
+  EXPECT_EQ(outcome.err, "pluginctl: DEADLINE_EXCEEDED: there was no answer in time: unix:" + path +
+                             " did not greet within the 50ms of --timeout\n");
+}
+
 TEST(Usage, IsExitCode2) {
   for (const std::vector<std::string>& arguments :
        std::vector<std::vector<std::string>>{{},
