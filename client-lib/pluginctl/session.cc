@@ -35,6 +35,13 @@ Failure no_daemon(const Address& address, const std::string& cause) {
               "listens with --socket or PLUGIND_SOCKET."};
 }
 
+Failure no_greeting(const Address& address, const std::string& timeout) {
+  return {ExitCode::kTimeout,
+          "there was no answer in time: " + address.text + " did not greet within the " + timeout +
+              " of --timeout",
+          "DEADLINE_EXCEEDED"};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Session>> Session::make(const Options& options) {
@@ -46,6 +53,7 @@ Result<std::unique_ptr<Session>> Session::make(const Options& options) {
     const auto timeout = parse_duration(options.timeout);
     if (!timeout) return usage("--timeout: " + timeout.error());
     session->timeout_ = *timeout;
+    session->timeout_text_ = options.timeout;
   }
   session->json_ = options.json;
   session->colour_ = !options.json && colour_wanted();
@@ -71,6 +79,7 @@ Result<> Session::connect() {
       return std::unexpected(no_daemon(address_, look_at(address_)));
     }
     if (!channel_->WaitForStateChange(state, deadline)) {
+      if (bound < kConnectBound) return std::unexpected(no_greeting(address_, timeout_text_));
       return std::unexpected(
           no_daemon(address_, "something listens there, but it does not speak HTTP/2"));
     }

@@ -27,8 +27,8 @@ class Session {
   /// Understands the options; does not connect yet.
   static Result<std::unique_ptr<Session>> make(const Options& options);
 
-  /// Connects and waits for the greeting.  The failure says where the daemon was looked for and how
-  /// to start it.
+  /// Connects and waits for the greeting, for 5 s or a shorter --timeout.  The failure says where
+  /// the daemon was looked for and how to start it, or that the --timeout has passed.
   Result<> connect();
 
   v1::PluginHost::Stub& control() { return *control_; }
@@ -48,6 +48,7 @@ class Session {
 
   Address address_;
   std::optional<std::chrono::milliseconds> timeout_;
+  std::string timeout_text_;  ///< As it was written.
   bool json_ = false;
   bool colour_ = false;
   std::shared_ptr<grpc::Channel> channel_;
