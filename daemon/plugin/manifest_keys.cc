@@ -166,7 +166,7 @@ std::vector<ManifestKey> build() {
        .doc = "The SHA-256 checksum of the program. Another program is not started; see "
               "[isolation](#isolation)."},
       {.name = "requires",
-       .kind = RequirementsKey{FIELD(std::vector<Requirement>, requirements), 32, argument_problem},
+       .kind = RequirementsKey{FIELD(std::vector<Requirement>, requirements), 32},
        .default_value = "[]",
        .example = "[{ command = [\"java\", \"-version\"], version = \"17\", hint = \"Install Java "
                   "17.\" }]",

@@ -84,11 +84,10 @@ struct TextTableKey {
   std::string (*problem)(std::string_view, std::string_view);
 };
 
-/// An array of tables; their keys are in docs/manifest.md.
+/// An array of tables; manifest_requirement.h reads one.
 struct RequirementsKey {
   std::vector<Requirement>& (*field)(Manifest&);
   std::size_t max_items;
-  std::string (*command_problem)(std::string_view);
 };
 
 using KeyKind = std::variant<TextKey, ChoiceKey, DurationKey, SizeKey, CountKey, FlagKey,

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "daemon/plugin/manifest_keys.h"
+#include "daemon/plugin/manifest_requirement.h"
 #include "daemon/plugin/printable.h"
 #include "daemon/plugin/toml_text.h"
 
@@ -364,91 +365,11 @@ class Reader {
     }
     for (const toml::node& item : *items) {
       if (const toml::table* table = item.as_table()) {
-        kind.field(manifest).push_back(requirement_of(key, kind, *table));
+        kind.field(manifest).push_back(read_requirement(*table, mistakes));
       } else {
         wrong_type(key, item, "a list of tables");
       }
     }
-  }
-
-  Requirement requirement_of(const ManifestKey& key, const RequirementsKey& kind,
-                             const toml::table& table) {
-    Requirement result;
-    const auto what = [&](std::string_view name) {
-      return in_ticks(std::string(key.name) + "." + std::string(name));
-    };
-    for (const auto& [name, node] : table) {
-      if (name == "command") {
-        const toml::array* words = node.as_array();
-        if (!words || words->empty() || words->size() > 1024) {
-          mistake(node.source(), what(name) + " must be a list of text with a program");
-          continue;
-        }
-        for (const toml::node& word : *words) {
-          const auto text = text_of(key, word, "a list of text in `command`");
-          if (!text) continue;
-          const std::string problem =
-              text->empty() && result.command.empty() ? "is empty" : kind.command_problem(*text);
-          if (!problem.empty()) {
-            mistake(word.source(), what(name) + ": " + in_quotes(*text) + " " + problem);
-          }
-          result.command.push_back(*text);
-        }
-      } else if (name == "timeout") {
-        const auto text = text_of(key, node, "a duration in `timeout`");
-        const auto value = text ? parse_duration(printable(*text, 80)) : std::unexpected(Error{});
-        if (!text) continue;
-        if (!value) {
-          mistake(node.source(), what(name) + ": " + value.error().message);
-        } else if (value->count() < 10 || *value > std::chrono::minutes(10)) {
-          mistake(node.source(), what(name) + " must be from 10ms to 10m, not " + *text);
-        } else {
-          result.timeout = *value;
-        }
-      } else if (name == "version" || name == "file" || name == "hint") {
-        const auto text = text_of(key, node, "text in `" + std::string(name.str()) + "`");
-        if (!text) continue;
-        const bool version = name == "version";
-        if (text->empty() || text->size() > 1024 || text->find('\0') != text->npos ||
-            (version && !is_version(*text))) {
-          mistake(node.source(),
-                  what(name) + ": " + in_quotes(*text) +
-                      (version ? " is no version: write numbers with dots, \"17\" or "
-                                 "\"17.0.2\""
-                               : " is empty, too long or has a NUL character"));
-          continue;
-        }
-        (version ? result.version : name == "file" ? result.file : result.hint) = *text;
-      } else {
-        std::string text = "unknown key " + what(printable(name.str(), 80));
-        const std::string_view near =
-            nearest(name.str(), {"command", "version", "file", "hint", "timeout"});
-        if (!near.empty()) text += "; did you mean `" + std::string(near) + "`?";
-        mistake(name.source(), std::move(text));
-      }
-    }
-    if (!table.contains("hint")) {
-      mistake(table.source(), in_ticks(key.name) +
-                                  ": a requirement needs a `hint`, a sentence that "
-                                  "says what to do");
-    }
-    if (table.contains("command") == table.contains("file")) {
-      mistake(table.source(), in_ticks(key.name) + ": a requirement has a `command` or a `file`");
-    }
-    if (!table.contains("command") && (table.contains("version") || table.contains("timeout"))) {
-      mistake(table.source(), in_ticks(key.name) + ": `version` and `timeout` need a `command`");
-    }
-    return result;
-  }
-
-  static bool is_version(std::string_view text) {
-    bool number = false;
-    for (const char c : text) {
-      if (c == '.' && !number) return false;
-      if (c != '.' && (c < '0' || c > '9')) return false;
-      number = c != '.';
-    }
-    return number && text.size() <= 64;
   }
 
   const AccountLookup& accounts_;

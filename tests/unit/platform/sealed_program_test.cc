@@ -105,6 +105,7 @@ TEST_P(SealedProgramTest, AnotherUserMayRunItWithoutReachingTheFile) {
   const auto sealed = seal(checksum());
   ASSERT_TRUE(sealed) << sealed.error().message;
   SpawnRequest request = child("exit", {"7"});
+  request.executable = path_;
   request.sealed = *sealed;
   request.run_as = RunAs{.uid = 61'022, .gid = 61'022, .groups = {}};
   request.working_directory = "/";

@@ -195,6 +195,10 @@ TEST(ManifestIsolationTest, TellsWhatIsWrongWithARequirement) {
             std::string::npos);
   EXPECT_EQ(wrong("file = \"x\", verison = \"1\""),
             "kv.toml:3:39: unknown key `requires.verison`; did you mean `version`?");
+  EXPECT_EQ(wrong("command = [1]"), "kv.toml:3:38: `requires.command` must be a list of text");
+  EXPECT_EQ(wrong("file = 1"), "kv.toml:3:34: `requires.file` must be text");
+  EXPECT_EQ(wrong("file = \"a\\u0000\""),
+            "kv.toml:3:34: `requires.file`: \"a\\x00\" has a NUL character");
   EXPECT_NE(mistakes("requires = [1]").find("must be a list of tables, not a number"),
             std::string::npos);
   EXPECT_NE(mistakes("requires = \"java\"").find("must be a list of tables, not text"),
