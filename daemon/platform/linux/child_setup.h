@@ -89,8 +89,7 @@ struct SetProcessLimits {
     launcher.child_stage = SpawnStage::kLimits;
     for (const ProcessLimit& limit : limits) {
       const rlimit both{limit.value, limit.value};
-      if (::setrlimit(static_cast<__rlimit_resource>(limit.resource), &both) != 0)
-        return last_error();
+      if (::setrlimit(limit.resource, &both) != 0) return last_error();
     }
     launcher.child_stage = SpawnStage::kChild;
     return {};

@@ -214,7 +214,10 @@ CloneResult clone_and_exec(const CloneRequest& request) {
   report.reset();
   // A process of the child's new user may stop it before its exec.
   pollfd news{outcome.get(), POLLIN, 0};
-  if (request.changes_user && ::poll(&news, 1, kExecBoundMs) == 0) {
+  int ready = 1;
+  while (request.changes_user && (ready = ::poll(&news, 1, kExecBoundMs)) == -1 && errno == EINTR) {
+  }
+  if (ready == 0) {
     kill_and_reap(result.pid, process);
     return failed(SpawnStage::kIdentity, ETIMEDOUT);
   }

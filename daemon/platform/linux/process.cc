@@ -363,11 +363,22 @@ std::expected<std::unique_ptr<Process>, Error> spawn(ProcessTrees& trees, SpawnR
     return std::unexpected(std::move(ready.error()));
   }
 
+  // Out of the way of the descriptors that the program gets.
+  const UniqueFd image(
+      request.sealed ? ::fcntl(request.sealed->descriptor(), F_DUPFD_CLOEXEC, kListenDescriptor + 1)
+                     : -1);
+  if (request.sealed && !image) {
+    const int error = errno;
+    if (ends->listener) ::unlink(request.listen_socket.c_str());
+    return std::unexpected(explain_spawn_failure(request.executable, request.working_directory,
+                                                 SpawnStage::kSetup, error));
+  }
+
   const EnvironmentBlock environment(request, (*tree)->marker());
   CloneLauncher launcher;
   launcher.env = environment.pointers.data();
   launcher.cgroup = (*tree)->cgroup();
-  if (request.sealed) launcher.image = request.sealed->descriptor();
+  launcher.image = image.get();
   error_code ec;
   BoostProcess process =
       launcher(host.loop(), ec, CloneLauncher::Path(request.executable), request.arguments,
