@@ -44,12 +44,15 @@ enum class StatusCode : std::int32_t {
   X(ServiceAmbiguous,     "SERVICE_AMBIGUOUS",      FailedPrecondition, "The call names no plugin and several declare its service.")     \
   X(ExecutableMissing,    "EXECUTABLE_MISSING",     Unavailable,        "The plugin's command does not exist.")                          \
   X(ExecutableUnusable,   "EXECUTABLE_UNUSABLE",    Unavailable,        "The plugin's command exists but cannot be run: permission, architecture or format.") \
+  X(ChecksumMismatch,     "CHECKSUM_MISMATCH",      Unavailable,        "The plugin's executable is not the one that its manifest pins by sha256.") \
+  X(RequirementMissing,   "REQUIREMENT_MISSING",    Unavailable,        "Something that the plugin's manifest requires is not on this machine.") \
   X(StartTimeout,         "START_TIMEOUT",          Unavailable,        "The plugin did not become ready within start.timeout.")         \
   X(StartExited,          "START_EXITED",           Unavailable,        "The plugin exited before it became ready.")                     \
   X(HandshakeInvalid,     "HANDSHAKE_INVALID",      Unavailable,        "The plugin's first output is not the greeting of its dialect.") \
   X(ProtocolUnsupported,  "PROTOCOL_UNSUPPORTED",   Unavailable,        "The plugin speaks a protocol or version that the manifest or plugind does not.") \
   X(ConnectFailed,        "CONNECT_FAILED",         Unavailable,        "The plugin announced an address that does not answer.")         \
   X(NotReady,             "NOT_READY",              Unavailable,        "The plugin's health service says that it does not serve.")      \
+  X(IsolationUnavailable, "ISOLATION_UNAVAILABLE",  Unavailable,        "A user, a limit or an isolation that the plugin's manifest asks for cannot be had here.") \
   X(SpawnFailed,          "SPAWN_FAILED",           Unavailable,        "The operating system refused to start the process.")            \
   X(PluginCrashed,        "PLUGIN_CRASHED",         Unavailable,        "The plugin's process ended during the call.")                   \
   X(PluginProtocolError,  "PLUGIN_PROTOCOL_ERROR",  Unavailable,        "The plugin broke the HTTP/2 or gRPC protocol, or closed its connection.") \

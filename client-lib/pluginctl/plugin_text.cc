@@ -1,5 +1,7 @@
 #include "client-lib/pluginctl/plugin_text.h"
 
+#include <cstdio>
+
 #include "client-lib/pluginctl/style.h"
 #include "client-lib/pluginctl/table.h"
 #include "client-lib/pluginctl/text.h"
@@ -74,11 +76,66 @@ std::string access_text(const v1::Manifest& manifest) {
   return text.empty() ? "root and the daemon's user only" : text;
 }
 
+/// What holds a limit, as the first running instance tells it; "" while none runs.
+std::string holder_text(const v1::Plugin& plugin, const std::string& name) {
+  for (const v1::Instance& instance : plugin.instances()) {
+    for (const v1::HeldLimit& limit : instance.limits()) {
+      if (limit.name() != name) continue;
+      std::string text = " (";
+      if (limit.holder() == v1::LIMIT_HOLDER_CONTROL_GROUP) text += "control group";
+      if (limit.holder() == v1::LIMIT_HOLDER_PROCESS_LIMIT) text += "process limit";
+      if (limit.holder() == v1::LIMIT_HOLDER_NOTHING) text += "NOT ENFORCED";
+      return text + (limit.note().empty() ? "" : ": " + printable(limit.note())) + ")";
+    }
+  }
+  return "";
+}
+
+void add_limits(std::string& text, const v1::Plugin& plugin) {
+  if (!plugin.manifest().has_limits()) return;
+  const v1::Limits& limits = plugin.manifest().limits();
+  const auto line = [&](const char* label, const char* name, const std::string& value) {
+    add(text, label, value + holder_text(plugin, name));
+  };
+  if (limits.memory() > 0) line("memory", "memory", "at most " + size_text(limits.memory()));
+  if (limits.cpu_percent() > 0) {
+    line("cpu", "cpu", "at most " + std::to_string(limits.cpu_percent()) + "%");
+  }
+  if (limits.processes() > 0) {
+    line("processes", "processes", "at most " + std::to_string(limits.processes()));
+  }
+  if (limits.open_files() > 0) {
+    line("open files", "open_files", "at most " + std::to_string(limits.open_files()));
+  }
+}
+
+std::string user_text(const v1::Manifest& manifest) {
+  std::string text;
+  if (!manifest.user().empty()) text = manifest.user() + ", group " + manifest.group();
+  const auto also = [&](const std::string& more) { text += (text.empty() ? "" : ", ") + more; };
+  if (manifest.has_umask()) {
+    char mask[8];
+    std::snprintf(mask, sizeof(mask), "%04o", manifest.umask());
+    also("umask " + std::string(mask));
+  }
+  if (manifest.no_new_privs()) also("no new privileges");
+  return text;
+}
+
 void add_manifest(std::string& text, const v1::Manifest& manifest) {
   add(text, "manifest", printable(manifest.file()));
   add(text, "command", printable(joined(manifest.command(), " ")));
+  add(text, "sha256", printable(manifest.sha256()));
+  for (const v1::Requirement& one : manifest.requirements()) {
+    const std::string what = one.command().empty() ? one.file() : joined(one.command(), " ");
+    add(text, "requires",
+        printable(what +
+                  (one.version().empty() ? "" : ", version " + one.version() + " or later")));
+  }
   add(text, "directory", printable(manifest.working_directory()));
   add(text, "environment", printable(joined(manifest.env_names(), ", ")));
+  add(text, "inherits", printable(joined(manifest.env_allow(), ", ")));
+  add(text, "user", printable(user_text(manifest)));
   add(text, "services", printable(joined(manifest.services(), ", ")));
   add(text, "dialect", printable(dialect_text(manifest)));
   add(text, "scope",
@@ -128,6 +185,7 @@ std::string plugin_text(const v1::Plugin& plugin, std::chrono::system_clock::tim
   add(text, "cause", printable(plugin.cause()));
   add(text, "socket", printable(plugin.socket()));
   add_manifest(text, manifest);
+  add_limits(text, plugin);
   add(text, "starts",
       std::to_string(plugin.starts()) + ", of which " + std::to_string(plugin.failures()) +
           " failed or crashed");

@@ -115,8 +115,36 @@ std::expected<HostOptions, std::string> HostOptionTexts::parse() const {
   return options;
 }
 
+namespace {
+
+std::expected<plugin::RunAs, std::string> look_up_user(
+    const plugin::Account& user, const std::optional<plugin::Account>& group) {
+  plugin::RunAs result;
+  result.user = user;
+  const auto entry = platform::user_entry(user.id);
+  if (entry) {
+    result.login = entry->name;
+    result.home = entry->home;
+    result.shell = entry->shell;
+  } else if (!group) {
+    return std::unexpected("uid " + std::to_string(user.id) + " " + entry.error() +
+                           ", so its group is not known; add `group`");
+  }
+  result.group = group.value_or(plugin::Account{entry ? entry->gid : 0, ""});
+  if (!entry) {
+    result.groups = {result.group.id};
+    return result;
+  }
+  auto groups = platform::groups_of(entry->name, result.group.id);
+  if (!groups) return std::unexpected("\"" + entry->name + "\" " + groups.error());
+  result.groups = std::move(*groups);
+  return result;
+}
+
+}  // namespace
+
 plugin::AccountLookup account_lookup() {
-  return {.user = platform::user_id, .group = platform::group_id};
+  return {.user = platform::user_id, .group = platform::group_id, .run_as = look_up_user};
 }
 
 }  // namespace plugind::app

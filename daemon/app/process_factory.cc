@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "daemon/platform/process.h"
+#include "daemon/platform/sealed_program.h"
 
 namespace plugind::app {
 namespace {
@@ -14,6 +15,24 @@ plugin::OutputStream convert(platform::OutputStream stream) {
 
 plugin::ExitStatus convert(const platform::ExitStatus& status) {
   return {.code = status.code, .signal = status.signal, .core_dumped = status.core_dumped};
+}
+
+plugin::HeldLimit convert(const platform::HeldLimit& limit) {
+  using Holder = plugin::HeldLimit::Holder;
+  const auto holder = limit.holder == platform::LimitHolder::kControlGroup   ? Holder::kControlGroup
+                      : limit.holder == platform::LimitHolder::kProcessLimit ? Holder::kProcessLimit
+                                                                             : Holder::kNothing;
+  return {limit.name, holder, limit.note};
+}
+
+platform::ResourceLimits convert(const plugin::ResourceLimits& limits) {
+  const auto& [memory, cpu, processes, open_files, required] = limits;
+  return {memory, cpu, processes, open_files, required};
+}
+
+std::optional<platform::RunAs> convert(const std::optional<plugin::RunAs>& user) {
+  if (!user) return std::nullopt;
+  return platform::RunAs{user->user.id, user->group.id, user->groups};
 }
 
 class PlatformProcess : public plugin::Process {
@@ -31,6 +50,11 @@ class PlatformProcess : public plugin::Process {
   void kill_tree() override { process_->kill_tree(); }
   boost::asio::awaitable<void> wait_tree_gone() override { return process_->wait_tree_gone(); }
   std::vector<std::int64_t> tree_pids() const override { return process_->tree_pids(); }
+  std::vector<plugin::HeldLimit> limits() const override {
+    std::vector<plugin::HeldLimit> result;
+    for (const auto& limit : process_->limits()) result.push_back(app::convert(limit));
+    return result;
+  }
 
  private:
   // Static, with the inner wait already made: the Process may be destroyed while somebody waits.
@@ -42,9 +66,14 @@ class PlatformProcess : public plugin::Process {
   std::unique_ptr<platform::Process> process_;
 };
 
+struct PlatformProgram : plugin::PinnedProgram {
+  std::shared_ptr<const platform::SealedProgram> sealed;
+};
+
 class PlatformProcessFactory : public plugin::ProcessFactory {
  public:
-  explicit PlatformProcessFactory(platform::ProcessTrees& trees) : trees_(trees) {}
+  explicit PlatformProcessFactory(platform::ProcessTrees& trees)
+      : trees_(trees), sealer_(trees.loop()) {}
 
   std::expected<std::unique_ptr<plugin::Process>, Error> spawn(plugin::ProcessSpec spec) override {
     platform::SpawnRequest request{.executable = std::move(spec.executable),
@@ -53,7 +82,16 @@ class PlatformProcessFactory : public plugin::ProcessFactory {
                                    .working_directory = std::move(spec.working_directory),
                                    .listen_socket = std::move(spec.listen_socket),
                                    .tree_name = std::move(spec.tree_name),
+                                   .limits = app::convert(spec.limits),
+                                   .run_as = app::convert(spec.run_as),
+                                   .private_directory = std::move(spec.private_directory),
+                                   .umask = spec.umask,
+                                   .sealed = {},
+                                   .no_new_privileges = spec.no_new_privileges,
                                    .on_output = {}};
+    if (spec.pinned) {
+      request.sealed = static_cast<const PlatformProgram&>(*spec.pinned).sealed;
+    }
     if (spec.on_output) {
       request.on_output = [on_output = std::move(spec.on_output)](platform::OutputStream stream,
                                                                   std::string_view bytes) {
@@ -65,8 +103,24 @@ class PlatformProcessFactory : public plugin::ProcessFactory {
     return std::make_unique<PlatformProcess>(std::move(*process));
   }
 
+  boost::asio::awaitable<std::expected<std::shared_ptr<const plugin::PinnedProgram>, Error>> pin(
+      std::string executable, std::string sha256) override {
+    return pin(sealer_.seal(std::move(executable), std::move(sha256)));
+  }
+
  private:
+  // Static, with the sealing already begun: the factory may go while somebody waits.
+  static boost::asio::awaitable<std::expected<std::shared_ptr<const plugin::PinnedProgram>, Error>>
+  pin(boost::asio::awaitable<platform::ProgramSealer::Result> sealing) {
+    auto sealed = co_await std::move(sealing);
+    if (!sealed) co_return std::unexpected(std::move(sealed.error()));
+    auto program = std::make_shared<PlatformProgram>();
+    program->sealed = std::move(*sealed);
+    co_return program;
+  }
+
   platform::ProcessTrees& trees_;
+  platform::ProgramSealer sealer_;
 };
 
 }  // namespace

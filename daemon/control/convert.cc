@@ -75,6 +75,18 @@ v1::Scope to_proto(plugin::Scope scope) {
   return v1::SCOPE_UNSPECIFIED;
 }
 
+v1::LimitHolder to_proto(plugin::HeldLimit::Holder holder) {
+  switch (holder) {
+    case plugin::HeldLimit::Holder::kControlGroup:
+      return v1::LIMIT_HOLDER_CONTROL_GROUP;
+    case plugin::HeldLimit::Holder::kProcessLimit:
+      return v1::LIMIT_HOLDER_PROCESS_LIMIT;
+    case plugin::HeldLimit::Holder::kNothing:
+      return v1::LIMIT_HOLDER_NOTHING;
+  }
+  return v1::LIMIT_HOLDER_UNSPECIFIED;
+}
+
 v1::EventKind to_proto(plugin::Event::Kind kind) {
   switch (kind) {
     case plugin::Event::Kind::kRegistered:
@@ -119,7 +131,8 @@ v1::Manifest to_proto(const plugin::Manifest& manifest) {
   const auto& [file, name, version, dialect, command, working_directory, env, services, scope,
                start_mode, start_timeout, stop_grace, host_linger, restart_policy, restart_backoff,
                restart_backoff_max, restart_limit, restart_window, calls_timeout, calls_timeout_max,
-               calls_max_message, calls_max_concurrent, calls_queue, access, go_plugin] = manifest;
+               calls_max_message, calls_max_concurrent, calls_queue, access, go_plugin, limits,
+               run_as, umask, env_allow, no_new_privileges, sha256, requirements] = manifest;
   v1::Manifest result;
   result.set_file(to_utf8(file.string()));
   result.set_name(to_utf8(name));
@@ -156,12 +169,38 @@ v1::Manifest to_proto(const plugin::Manifest& manifest) {
     options.set_cookie_key(to_utf8(cookie_key));
     for (const std::uint32_t one : protocol_versions) options.add_protocol_versions(one);
   }
+  if (limits != plugin::ResourceLimits{}) {
+    const auto& [memory, cpu, processes, open_files, required] = limits;
+    v1::Limits& some = *result.mutable_limits();
+    some.set_memory(memory);
+    some.set_cpu_percent(cpu);
+    some.set_processes(processes);
+    some.set_open_files(open_files);
+    some.set_required(required);
+  }
+  if (run_as) {
+    result.set_user(text_of(run_as->user));
+    result.set_group(text_of(run_as->group));
+  }
+  if (umask) result.set_umask(*umask);
+  add_all(env_allow, *result.mutable_env_allow());
+  result.set_no_new_privs(no_new_privileges);
+  result.set_sha256(to_utf8(sha256));
+  for (const plugin::Requirement& one : requirements) {
+    const auto& [words, lowest, path, hint, timeout] = one;
+    v1::Requirement& requirement = *result.add_requirements();
+    add_all(words, *requirement.mutable_command());
+    requirement.set_version(to_utf8(lowest));
+    requirement.set_file(to_utf8(path));
+    requirement.set_hint(to_utf8(hint));
+    if (!words.empty()) set(*requirement.mutable_timeout(), timeout);
+  }
   return result;
 }
 
 v1::Instance to_proto(const plugin::InstanceStatus& instance) {
   const auto& [id, state, cause, since, pid, tree, host_pid, calls, calls_in_flight,
-               protocol_version] = instance;
+               protocol_version, limits] = instance;
   v1::Instance result;
   result.set_id(to_utf8(id));
   result.set_state(to_proto(state));
@@ -173,6 +212,12 @@ v1::Instance to_proto(const plugin::InstanceStatus& instance) {
   result.set_calls(calls);
   result.set_calls_in_flight(calls_in_flight);
   result.set_protocol_version(protocol_version);
+  for (const plugin::HeldLimit& limit : limits) {
+    v1::HeldLimit& held = *result.add_limits();
+    held.set_name(to_utf8(limit.name));
+    held.set_holder(to_proto(limit.holder));
+    held.set_note(to_utf8(limit.note));
+  }
   return result;
 }
 

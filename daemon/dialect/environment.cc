@@ -47,18 +47,42 @@ Variables base_environment(const Lookup& lookup) {
   return variables;
 }
 
+void inherit(Variables& variables, const std::vector<std::string>& names, const Lookup& lookup) {
+  for (const std::string& name : names) {
+    if (auto value = lookup(name.c_str())) variables[name] = std::move(*value);
+  }
+}
+
+void become(Variables& variables, const plugin::RunAs& user) {
+  const std::pair<const char*, const std::string&> entries[] = {
+      {"HOME", user.home}, {"USER", user.login}, {"LOGNAME", user.login}, {"SHELL", user.shell}};
+  for (const auto& [name, value] : entries) {
+    if (value.empty()) {
+      variables.erase(name);
+    } else {
+      variables[name] = value;
+    }
+  }
+}
+
 std::vector<std::string> to_list(const Variables& variables) {
   std::vector<std::string> list;
   for (const auto& [name, value] : variables) list.push_back(name + "=" + value);
   return list;
 }
 
-std::expected<std::string, Error> find_program(const plugin::Manifest& manifest,
-                                               const Variables& variables) {
-  const std::string& program = manifest.command.front();
-  if (program.find('/') != program.npos) return program;
+namespace {
+
+std::string path_of(const Variables& variables) {
   const auto entry = variables.find("PATH");
-  const std::string path(entry == variables.end() ? kDefaultPath : entry->second);
+  return std::string(entry == variables.end() ? kDefaultPath : entry->second);
+}
+
+}  // namespace
+
+std::optional<std::string> find_in_path(const std::string& program, const Variables& variables) {
+  if (program.find('/') != program.npos) return program;
+  const std::string path = path_of(variables);
   std::string_view rest = path;
   while (!rest.empty()) {
     const std::size_t end = rest.find(kPathSeparator);
@@ -69,10 +93,17 @@ std::expected<std::string, Error> find_program(const plugin::Manifest& manifest,
       return (directory / program).string();
     }
   }
-  return std::unexpected(make_error(Reason::kExecutableMissing,
-                                    "its program \"" + program + "\" is not in PATH (" + path +
-                                        "); install it, or write its path in `command` of " +
-                                        manifest.file.string()));
+  return std::nullopt;
+}
+
+std::expected<std::string, Error> find_program(const plugin::Manifest& manifest,
+                                               const Variables& variables) {
+  const std::string& program = manifest.command.front();
+  if (auto found = find_in_path(program, variables)) return *found;
+  return std::unexpected(
+      make_error(Reason::kExecutableMissing,
+                 "its program \"" + program + "\" is not in PATH (" + path_of(variables) +
+                     "); install it, or write its path in `command` of " + manifest.file.string()));
 }
 
 }  // namespace plugind::dialect

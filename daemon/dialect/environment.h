@@ -30,8 +30,19 @@ std::span<const char* const> inherited_names();
 /// the daemon's environment reaches a plugin by accident.
 Variables base_environment(const Lookup& lookup);
 
+/// Adds the daemon's own variables of these names, where they are set.
+void inherit(Variables& variables, const std::vector<std::string>& names, const Lookup& lookup);
+
+/// HOME, USER, LOGNAME and SHELL of another user than the daemon's: what the system has for it, and
+/// nothing of the daemon's own.
+void become(Variables& variables, const plugin::RunAs& user);
+
 /// "NAME=value", in order of name.
 std::vector<std::string> to_list(const Variables& variables);
+
+/// The program as it stands if it has a slash, else the first executable file of that name in PATH
+/// of `variables`.
+std::optional<std::string> find_in_path(const std::string& program, const Variables& variables);
 
 /// The absolute path of the manifest's program: as it stands if it has a slash, else the first
 /// executable file of that name in PATH of `variables`.  Error (ExecutableMissing).

@@ -3,6 +3,7 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <utility>
 
+#include "daemon/dialect/requirements.h"
 #include "daemon/plugin/printable.h"
 
 namespace plugind::dialect {
@@ -21,15 +22,22 @@ constexpr milliseconds kKillBound{5'000};
 constexpr std::size_t kStderrLines = 5;
 constexpr std::size_t kStderrBytes = 1'024;
 
-std::expected<plugin::ProcessSpec, Error> make_spec(const StartContext& context,
-                                                    ProcessWishes wishes,
-                                                    const std::shared_ptr<Greeting>& greeting) {
+Variables environment_of(const StartContext& context, Variables wishes) {
   const plugin::Manifest& manifest = context.manifest;
   Variables variables = base_environment(daemon_variable);
+  inherit(variables, manifest.env_allow, daemon_variable);
+  if (manifest.run_as) become(variables, *manifest.run_as);
   variables["TMPDIR"] = context.directory.string();
-  for (auto& [name, value] : wishes.environment) variables[name] = std::move(value);
+  for (auto& [name, value] : wishes) variables[name] = std::move(value);
   for (const auto& [name, value] : manifest.env) variables[name] = value;
+  return variables;
+}
 
+std::expected<plugin::ProcessSpec, Error> make_spec(const StartContext& context,
+                                                    std::string listen_socket,
+                                                    const Variables& variables,
+                                                    const std::shared_ptr<Greeting>& greeting) {
+  const plugin::Manifest& manifest = context.manifest;
   plugin::ProcessSpec spec;
   auto program = find_program(manifest, variables);
   if (!program) return std::unexpected(std::move(program.error()));
@@ -38,8 +46,13 @@ std::expected<plugin::ProcessSpec, Error> make_spec(const StartContext& context,
   spec.environment = to_list(variables);
   spec.working_directory =
       manifest.working_directory.empty() ? context.directory.string() : manifest.working_directory;
-  spec.listen_socket = std::move(wishes.listen_socket);
+  spec.listen_socket = std::move(listen_socket);
   spec.tree_name = context.instance;
+  spec.limits = manifest.limits;
+  spec.run_as = manifest.run_as;
+  spec.private_directory = context.directory.string();
+  spec.umask = manifest.umask;
+  spec.no_new_privileges = manifest.no_new_privileges;
   // The process outlives the greeting; log and clock outlive the process.
   spec.on_output = [&log = context.log, &clock = context.clock, instance = context.instance,
                     listener = std::weak_ptr(greeting)](plugin::OutputStream stream,
@@ -103,13 +116,45 @@ asio::awaitable<std::expected<Greeted, Error>> race(const StartContext& context,
   co_return std::move(greeted);
 }
 
+// What has to be so before there is a process.
+asio::awaitable<std::expected<void, Error>> prepare(const StartContext& context,
+                                                    const Variables& variables,
+                                                    plugin::ProcessSpec& spec) {
+  const plugin::Manifest& manifest = context.manifest;
+  const auto& met = context.requirements_met;
+  if (!manifest.requirements.empty() && !(met && *met)) {
+    if (auto checked = co_await check_requirements(context, variables, spec); !checked) {
+      co_return checked;
+    }
+    if (met) *met = true;
+  }
+  if (manifest.sha256.empty()) co_return std::expected<void, Error>{};
+  auto pin = context.processes.pin(spec.executable, manifest.sha256);
+  auto timeout = context.clock.sleep(manifest.start_timeout);
+  auto first = co_await (std::move(pin) || std::move(timeout));
+  if (first.index() == 1) {
+    co_return std::unexpected(make_error(
+        Reason::kStartTimeout, "the checksum of " + spec.executable + " was not known after " +
+                                   describe(manifest.start_timeout) +
+                                   "; start.timeout is too short, or its disk too slow"));
+  }
+  auto& pinned = std::get<0>(first);
+  if (!pinned) co_return std::unexpected(std::move(pinned.error()));
+  spec.pinned = std::move(*pinned);
+  co_return std::expected<void, Error>{};
+}
+
 }  // namespace
 
 asio::awaitable<std::expected<plugin::Started, Error>> launch(StartContext context,
                                                               ProcessWishes wishes,
                                                               std::shared_ptr<Greeting> greeting) {
-  auto spec = make_spec(context, std::move(wishes), greeting);
+  const Variables variables = environment_of(context, std::move(wishes.environment));
+  auto spec = make_spec(context, std::move(wishes.listen_socket), variables, greeting);
   if (!spec) co_return std::unexpected(std::move(spec.error()));
+  if (auto fit = co_await prepare(context, variables, *spec); !fit) {
+    co_return std::unexpected(std::move(fit.error()));
+  }
   auto process = context.processes.spawn(std::move(*spec));
   if (!process) co_return std::unexpected(std::move(process.error()));
 

@@ -10,6 +10,7 @@
 // If the guardian itself is killed, the daemon gets SIGQUIT and must stop everything at once.
 #pragma once
 
+#include <cstdint>
 #include <expected>
 
 #include "daemon/error.h"
@@ -25,5 +26,8 @@ namespace plugind::platform {
 /// Under systemd the guardian is the main process and the daemon sends the notifications, so the
 /// unit needs NotifyAccess=all and KillMode=mixed.
 std::expected<void, Error> become_guarded();
+
+/// In the daemon: the guardian's pid.  0 in a process that become_guarded() did not make.
+std::int64_t guardian_pid();
 
 }  // namespace plugind::platform

@@ -13,6 +13,8 @@
 
 #include "daemon/error.h"
 #include "daemon/platform/process_tree.h"
+#include "daemon/platform/sealed_program.h"
+#include "daemon/platform/tree_limits.h"
 
 namespace plugind::platform {
 
@@ -23,6 +25,15 @@ struct ExitStatus {
   std::optional<int> code;
   std::optional<int> signal;
   bool core_dumped = false;
+};
+
+/// Another user than the daemon's.
+struct RunAs {
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+  std::vector<std::uint32_t> groups;  ///< The supplementary ones; all that it gets.
+
+  bool operator==(const RunAs&) const = default;
 };
 
 struct SpawnRequest {
@@ -37,6 +48,16 @@ struct SpawnRequest {
   std::string listen_socket;
   /// [A-Za-z0-9._#@-]{1,128}, unique among the living trees of this daemon.
   std::string tree_name;
+  ResourceLimits limits;
+  /// Absent: the daemon's own user, with the daemon's groups.
+  std::optional<RunAs> run_as = {};
+  /// With `run_as`: a directory below the runtime directory that is handed over to that user.  The
+  /// two directories above it are made passable if they are the daemon's.  "" = none.
+  std::string private_directory = {};
+  std::optional<std::uint32_t> umask = {};  ///< Absent: the daemon's own.
+  /// If set: executed instead of the file, whose path `executable` is then only told.
+  std::shared_ptr<const SealedProgram> sealed = {};
+  bool no_new_privileges = false;  ///< See prctl(2), PR_SET_NO_NEW_PRIVS.
   /// Gets what the program writes, on the loop, in pieces of at most 64 KiB.  Never called again
   /// once the Process is destroyed.  May destroy the Process.
   std::function<void(OutputStream, std::string_view)> on_output;
@@ -68,6 +89,8 @@ class Process {
   virtual boost::asio::awaitable<void> wait_tree_gone() = 0;
   /// The living processes of the tree, in ascending order.
   virtual std::vector<std::int64_t> tree_pids() const = 0;
+  /// What holds each limit that was asked for.
+  virtual const std::vector<HeldLimit>& limits() const = 0;
 
  protected:
   Process() = default;
@@ -75,12 +98,14 @@ class Process {
 
 /// Starts a program.  It gets: /dev/null as stdin, pipes as stdout and stderr, the listening socket
 /// if asked for and no other descriptor; default signal dispositions and an empty mask; a session
-/// of its own; the daemon's limits and umask.  It is killed when the daemon dies.  `trees` outlives
-/// the Process.
+/// of its own; the daemon's limits, user and umask where the request has none.  It is killed when
+/// the daemon dies.  `trees` outlives the Process.
 ///
 /// Errors, each telling what to do: ExecutableMissing; ExecutableUnusable (permission,
-/// architecture, format, missing interpreter or loader); SocketPathTooLong; SpawnFailed for
-/// whatever else the system refuses.  After an Error nothing is left of the attempt.
+/// architecture, format, missing interpreter or loader); SocketPathTooLong;
+/// IsolationUnavailable (a required limit that nothing holds here, a user that the daemon may not
+/// become); SpawnFailed for whatever else the system refuses.  After an Error nothing is left of
+/// the attempt.
 std::expected<std::unique_ptr<Process>, Error> spawn(ProcessTrees& trees, SpawnRequest request);
 
 }  // namespace plugind::platform

@@ -21,20 +21,22 @@ enum class Reach { kOwner, kOthers };
 class RuntimeDir {
  public:
   /// Makes `path` (missing parents included) and its subdirectories, or checks that they are safe:
-  /// directories that belong to us and that nobody else may write to.  They get the mode 0700; with
-  /// Reach::kOthers `path` and plugins() get 0711.  A `path` that is there already keeps its mode.
-  /// Error: RuntimeDirUnsafe, telling the chown or chmod to run; ConfigInvalid: others are to reach
-  /// what is in `path`, and its mode keeps them out; System.
+  /// directories that belong to us and that nobody else may write to.  They get the mode 0700,
+  /// users() 0711; with Reach::kOthers `path` and plugins() get 0711, too.  A `path` that is there
+  /// already keeps its mode. Error: RuntimeDirUnsafe, telling the chown or chmod to run;
+  /// ConfigInvalid: others are to reach what is in `path`, and its mode keeps them out; System.
   static std::expected<RuntimeDir, Error> open(const std::filesystem::path& path,
                                                Reach reach = Reach::kOwner);
 
-  /// Removes what a dead daemon left below plugins/ and instances/.  Only for the one daemon that
-  /// may be here: call it once the front socket's lock is held (local_socket.h).
+  /// Removes what a dead daemon left below plugins/, instances/ and users/.  Only for the one
+  /// daemon that may be here: call it once the front socket's lock is held (local_socket.h).
   std::expected<void, Error> clear_leftovers() const;
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path plugins() const { return path_ / "plugins"; }
   std::filesystem::path instances() const { return path_ / "instances"; }
+  /// The same for plugins of other users, who must be able to pass through it: mode 0711.
+  std::filesystem::path users() const { return path_ / "users"; }
   /// Where the control service listens: in a directory that is ours alone, whoever may reach the
   /// other sockets.  What comes in there has been checked already.
   std::filesystem::path control_socket() const { return instances() / "control.sock"; }

@@ -26,6 +26,8 @@ struct StartContext {
   Connector& connector;
   Clock& clock;
   OutputLog& log;  ///< Gets every byte that the process prints.  Outlives the process.
+  /// Whether the manifest's requirements were met at an earlier start; null: they were not checked.
+  std::shared_ptr<bool> requirements_met = {};
 };
 
 /// A started and greeted instance.

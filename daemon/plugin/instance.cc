@@ -26,15 +26,27 @@ constexpr milliseconds kShutdownRequestBound{2'000};
 constexpr std::size_t kStderrLines = 5;
 constexpr std::size_t kStderrBytes = 1'024;
 
+/// "; not enforced here: limits.cpu", with each limit that nothing holds; the status tells why.
+std::string loose_limits(const std::vector<HeldLimit>& limits) {
+  std::string text;
+  for (const HeldLimit& limit : limits) {
+    if (limit.holder != HeldLimit::Holder::kNothing) continue;
+    text += (text.empty() ? "; not enforced here: limits." : ", limits.") + limit.name;
+  }
+  return text;
+}
+
 }  // namespace
 
 Instance::Instance(const Environment& environment, Owner& owner,
                    std::shared_ptr<const Manifest> manifest, std::shared_ptr<OutputLog> log,
-                   std::string id, std::filesystem::path directory)
+                   std::shared_ptr<bool> requirements_met, std::string id,
+                   std::filesystem::path directory)
     : environment_(environment),
       owner_(owner),
       manifest_(std::move(manifest)),
       log_(std::move(log)),
+      requirements_met_(std::move(requirements_met)),
       id_(std::move(id)),
       directory_(std::move(directory)),
       dialect_(*environment.dialects.at(manifest_->dialect)),
@@ -160,8 +172,8 @@ asio::awaitable<std::expected<void, Error>> Instance::start() {
                                         ": " + ec.message() + ". Check the runtime directory."));
   }
   StartContext context{
-      *manifest_,         id_,  directory_, environment_.processes, environment_.connector,
-      environment_.clock, *log_};
+      *manifest_,         id_,   directory_,       environment_.processes, environment_.connector,
+      environment_.clock, *log_, requirements_met_};
   auto outcome = co_await (dialect_.start(context) || wait_stop_requested());
   if (outcome.index() == 1) {
     co_return std::unexpected(make_error(Reason::kPluginStopped, stop_cause_));
@@ -175,7 +187,7 @@ asio::awaitable<std::expected<void, Error>> Instance::start() {
   }
   started_ = std::move(*started);
   ready_at_ = environment_.clock.now();
-  set_state(InstanceState::kReady, "greeted");
+  set_state(InstanceState::kReady, "greeted" + loose_limits(started_.process->limits()));
   co_return std::expected<void, Error>{};
 }
 
@@ -287,6 +299,7 @@ InstanceStatus Instance::status() const {
   if (started_.process) {
     s.pid = started_.process->pid();
     s.tree = started_.process->tree_pids();
+    s.limits = started_.process->limits();
   }
   s.host_pid = host_pid_;
   s.calls = calls_->total();

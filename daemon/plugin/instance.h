@@ -37,7 +37,8 @@ class Instance final : public CallInstance {
   };
 
   Instance(const Environment& environment, Owner& owner, std::shared_ptr<const Manifest> manifest,
-           std::shared_ptr<OutputLog> log, std::string id, std::filesystem::path directory);
+           std::shared_ptr<OutputLog> log, std::shared_ptr<bool> requirements_met, std::string id,
+           std::filesystem::path directory);
 
   /// Starts the life of the instance.  It keeps itself alive until on_ended.
   void launch();
@@ -93,6 +94,7 @@ class Instance final : public CallInstance {
   Owner& owner_;
   std::shared_ptr<const Manifest> manifest_;
   std::shared_ptr<OutputLog> log_;
+  std::shared_ptr<bool> requirements_met_;
   const std::string id_;
   const std::filesystem::path directory_;
   Dialect& dialect_;

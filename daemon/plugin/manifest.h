@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,6 +52,39 @@ struct AccessList {
   bool operator==(const AccessList&) const = default;
 };
 
+/// What an instance may use of the machine; table `[limits]`.  0: no limit.
+struct ResourceLimits {
+  std::uint64_t memory = 0;      ///< `limits.memory`: bytes
+  std::uint32_t cpu = 0;         ///< `limits.cpu`: percent of one processor
+  std::uint32_t processes = 0;   ///< `limits.processes`
+  std::uint32_t open_files = 0;  ///< `limits.open_files`: of each process
+  bool required = false;         ///< `limits.required`: not started if something holds none here
+
+  bool operator==(const ResourceLimits&) const = default;
+};
+
+/// Whom the plugin runs as: `user` and `group`, looked up when the manifest is read.
+struct RunAs {
+  Account user;
+  Account group;
+  std::vector<std::uint32_t> groups;  ///< The supplementary groups of the user.
+  std::string login;                  ///< Its name; "" if the system has none for it.
+  std::string home, shell;            ///< The same.
+
+  bool operator==(const RunAs&) const = default;
+};
+
+/// Something that has to be on the machine; a table of the list `requires`.
+struct Requirement {
+  std::vector<std::string> command;           ///< `command`: ends with exit code 0; empty: none
+  std::string version;                        ///< `version`: the lowest that it may print; "": any
+  std::string file;                           ///< `file`: exists; absolute after parsing; "": none
+  std::string hint;                           ///< `hint`: a sentence for the caller: what to do
+  std::chrono::milliseconds timeout{10'000};  ///< `timeout`: of the command
+
+  bool operator==(const Requirement&) const = default;
+};
+
 struct Manifest {
   std::filesystem::path file;  ///< Where it was read from; absolute.
 
@@ -91,6 +125,14 @@ struct Manifest {
   AccessList access;
   GoPluginOptions go_plugin;
 
+  ResourceLimits limits;
+  std::optional<RunAs> run_as;         ///< Absent: the daemon's own user.
+  std::optional<std::uint32_t> umask;  ///< `umask`; absent: the daemon's own
+  std::vector<std::string> env_allow;  ///< `env_allow`: more names of the daemon's environment
+  bool no_new_privileges = false;      ///< `no_new_privs`; default: true with `user`
+  std::string sha256;                  ///< `sha256`: 64 hexadecimal digits in lower case; "": any
+  std::vector<Requirement> requirements;  ///< `requires`
+
   bool operator==(const Manifest&) const = default;
 };
 
@@ -101,6 +143,11 @@ struct AccountLookup {
       std::function<std::expected<std::uint32_t, std::string>(const std::string& name)>;
   Function user = {};
   Function group = {};
+  /// All about a user: of that id, and of that name if it has one.  Without `group` its primary
+  /// one.
+  std::function<std::expected<RunAs, std::string>(const Account& user,
+                                                  const std::optional<Account>& group)>
+      run_as = {};
 };
 
 /// Parses the text of one manifest.  `file` is used for messages and to resolve relative commands.

@@ -104,6 +104,20 @@ std::string variable_problem(std::string_view name, std::string_view value) {
   return "";
 }
 
+std::string sha256_problem(std::string_view text) {
+  const bool good = text.size() == 64 && std::ranges::all_of(text, [](char c) {
+                      return digit(c) || (c >= 'a' && c <= 'f');
+                    });
+  return good ? ""
+              : "is not a SHA-256 checksum: it has 64 digits of 0-9 and a-f, as sha256sum prints "
+                "them";
+}
+
+std::string inherited_name_problem(std::string_view text) {
+  std::string problem = variable_name_problem(text);
+  return problem.empty() ? "" : "is not a name to inherit: " + problem;
+}
+
 std::string cookie_key_problem(std::string_view text) {
   std::string problem = variable_name_problem(text);
   return problem.empty() ? "" : "is not a name: " + problem;
@@ -146,6 +160,18 @@ std::vector<ManifestKey> build() {
        .doc = "The program and its arguments; no shell reads them. A program with a slash is "
               "relative to the manifest's directory, one without is looked up in `PATH` when an "
               "instance starts."},
+      {.name = "sha256",
+       .kind = TextKey{FIELD(Text, sha256), sha256_problem},
+       .example = "\"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"",
+       .doc = "The SHA-256 checksum of the program. Another program is not started; see "
+              "[isolation](#isolation)."},
+      {.name = "requires",
+       .kind = RequirementsKey{FIELD(std::vector<Requirement>, requirements), 32},
+       .default_value = "[]",
+       .example = "[{ command = [\"java\", \"-version\"], version = \"17\", hint = \"Install Java "
+                  "17.\" }]",
+       .doc = "What has to be on the machine, checked before the first start and after a failure; "
+              "see [requirements](#requirements)."},
       {.name = "working_directory",
        .kind = TextKey{[](Manifest& m) -> Text& { return m.working_directory; }, path_problem},
        .example = "\".\"",
@@ -157,6 +183,36 @@ std::vector<ManifestKey> build() {
        .example = "{ BASIC_PLUGIN = \"hello\" }",
        .doc = "Variables added to the environment that every plugin gets; see "
               "[dialects](dialects.md#environment)."},
+      {.name = "env_allow",
+       .kind = TextListKey{FIELD(TextList, env_allow), 0, 1024, true, inherited_name_problem},
+       .default_value = "[]",
+       .example = "[\"JAVA_HOME\", \"HTTPS_PROXY\"]",
+       .doc = "More variables of the daemon's own environment that the plugin gets, where they are "
+              "set; see [dialects](dialects.md#environment)."},
+      {.name = "user",
+       .kind = RunAsKey{"user",
+                        [](const AccountLookup& l) -> const AccountLookup::Function& {
+                          return l.user;
+                        }},
+       .example = "\"kv\"",
+       .doc = "The user that the plugin runs as, by name or uid; see [isolation](#isolation). If "
+              "absent, the daemon's own."},
+      {.name = "group",
+       .kind = RunAsKey{"group",
+                        [](const AccountLookup& l) -> const AccountLookup::Function& {
+                          return l.group;
+                        }},
+       .example = "\"kv\"",
+       .doc = "Its group, by name or gid. If absent, the primary group of `user`."},
+      {.name = "umask",
+       .kind = ModeKey{FIELD(std::optional<std::uint32_t>, umask)},
+       .example = "\"0027\"",
+       .doc = "Its file mode creation mask, in octal. If absent, the daemon's own."},
+      {.name = "no_new_privs",
+       .kind = FlagKey{FIELD(bool, no_new_privileges)},
+       .example = "true",
+       .doc = "The program and its children can gain no privileges, by setuid programs such as "
+              "`sudo` for example. If absent, `true` with `user` and else `false`."},
       {.name = "services",
        .kind = TextListKey{FIELD(TextList, services), 0, 1024, true, service_problem},
        .default_value = "[]",
@@ -257,6 +313,29 @@ std::vector<ManifestKey> build() {
        .example = "64",
        .doc = "How many calls may wait for an instance to be ready; with `scope = \"host\"`, of "
               "each host. One more is refused at once."},
+      {.name = "limits.memory",
+       .kind = SizeKey{FIELD(std::uint64_t, limits.memory), "1MiB", "16384GiB"},
+       .example = "\"512MiB\"",
+       .doc = "The memory that an instance may use, all its processes together; see "
+              "[limits](#limits)."},
+      {.name = "limits.cpu",
+       .kind = PercentKey{FIELD(std::uint32_t, limits.cpu), 1, 100'000},
+       .example = "\"150%\"",
+       .doc = "The processor time of an instance: `100%` is one processor all the time."},
+      {.name = "limits.processes",
+       .kind = CountKey{FIELD(std::uint32_t, limits.processes), 1, 4'194'304},
+       .example = "64",
+       .doc = "How many processes and threads an instance may have."},
+      {.name = "limits.open_files",
+       .kind = CountKey{FIELD(std::uint32_t, limits.open_files), 16, 1'048'576},
+       .example = "1024",
+       .doc = "How many descriptors each process of an instance may have open."},
+      {.name = "limits.required",
+       .kind = FlagKey{FIELD(bool, limits.required)},
+       .default_value = "false",
+       .example = "true",
+       .doc = "The plugin does not start where one of its limits cannot be enforced. Else "
+              "`pluginctl status` tells."},
       {.name = "access.users",
        .kind = AccountListKey{FIELD(AccountList, access.users), 1024, "user",
                               [](const AccountLookup& l) -> const AccountLookup::Function& {
@@ -316,10 +395,17 @@ struct DescribeKind {
   std::string operator()(const CountKey& key) const {
     return "number" + range(std::to_string(key.min), std::to_string(key.max));
   }
+  std::string operator()(const FlagKey&) const { return "`true` or `false`"; }
+  std::string operator()(const PercentKey& key) const {
+    return "percentage" + range(std::to_string(key.min) + "%", std::to_string(key.max) + "%");
+  }
+  std::string operator()(const ModeKey&) const { return "octal number as text"; }
+  std::string operator()(const RunAsKey&) const { return "name or number"; }
   std::string operator()(const TextListKey&) const { return "list of text"; }
   std::string operator()(const CountListKey&) const { return "list of numbers"; }
   std::string operator()(const AccountListKey&) const { return "list of names and numbers"; }
   std::string operator()(const TextTableKey&) const { return "table of text"; }
+  std::string operator()(const RequirementsKey&) const { return "list of tables"; }
 };
 
 }  // namespace

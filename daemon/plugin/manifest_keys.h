@@ -36,6 +36,24 @@ struct SizeKey {
   std::uint64_t& (*field)(Manifest&);
   std::string_view min, max;
 };
+/// true or false.
+struct FlagKey {
+  bool& (*field)(Manifest&);
+};
+/// "150%": a whole number of percent.
+struct PercentKey {
+  std::uint32_t& (*field)(Manifest&);
+  std::uint32_t min, max;
+};
+/// Permission bits as text of octal digits.
+struct ModeKey {
+  std::optional<std::uint32_t>& (*field)(Manifest&);
+};
+/// One user or group: who the plugin is.
+struct RunAsKey {
+  std::string_view noun;  ///< "user" or "group"
+  const AccountLookup::Function& (*lookup)(const AccountLookup&);
+};
 struct CountKey {
   std::uint32_t& (*field)(Manifest&);
   std::uint32_t min, max;
@@ -66,8 +84,15 @@ struct TextTableKey {
   std::string (*problem)(std::string_view, std::string_view);
 };
 
-using KeyKind = std::variant<TextKey, ChoiceKey, DurationKey, SizeKey, CountKey, TextListKey,
-                             CountListKey, AccountListKey, TextTableKey>;
+/// An array of tables; manifest_requirement.h reads one.
+struct RequirementsKey {
+  std::vector<Requirement>& (*field)(Manifest&);
+  std::size_t max_items;
+};
+
+using KeyKind = std::variant<TextKey, ChoiceKey, DurationKey, SizeKey, CountKey, FlagKey,
+                             PercentKey, ModeKey, RunAsKey, TextListKey, CountListKey,
+                             AccountListKey, TextTableKey, RequirementsKey>;
 
 struct ManifestKey {
   std::string_view name;  ///< Dotted, for example "start.timeout".

@@ -1,10 +1,12 @@
 #include "daemon/plugin/manifest_parser.h"
 
 #include <algorithm>
+#include <charconv>
 #include <optional>
 #include <set>
 
 #include "daemon/plugin/manifest_keys.h"
+#include "daemon/plugin/manifest_requirement.h"
 #include "daemon/plugin/printable.h"
 #include "daemon/plugin/toml_text.h"
 
@@ -60,6 +62,26 @@ class Reader {
   toml::source_region where(std::string_view key) const {
     auto it = seen_.find(key);
     return it == seen_.end() ? toml::source_region{} : it->second;
+  }
+
+  /// `user` and `group`, which go together.
+  void find_user() {
+    if (!has("no_new_privs")) manifest.no_new_privileges = has("user");
+    if (group_ && !has("user")) {
+      return mistake(where("group"), "`group` needs `user`: write for example user = \"kv\"");
+    }
+    if (!user_ || (has("group") && !group_)) return;
+    if (!accounts_.run_as) {
+      // Without a system's accounts, numbers stand for themselves.
+      if (!group_) return mistake(where("user"), "`user` needs `group` here");
+      manifest.run_as.emplace();
+      manifest.run_as->user = *user_;
+      manifest.run_as->group = *group_;
+      return;
+    }
+    auto found = accounts_.run_as(*user_, group_);
+    if (!found) return mistake(where("user"), "`user`: " + found.error());
+    manifest.run_as = std::move(*found);
   }
 
  private:
@@ -227,8 +249,48 @@ class Reader {
     kind.field(manifest) = std::move(result);
   }
 
-  std::optional<Account> account_of(const ManifestKey& key, const AccountListKey& kind,
-                                    const toml::node& item) {
+  void read_value(const ManifestKey& key, const FlagKey& kind, const toml::node& node) {
+    const auto* flag = node.as_boolean();
+    if (!flag) return wrong_type(key, node, "true or false");
+    kind.field(manifest) = flag->get();
+  }
+
+  void read_value(const ManifestKey& key, const PercentKey& kind, const toml::node& node) {
+    const auto text = text_of(key, node, "a percentage, as text");
+    if (!text) return;
+    std::uint32_t value = 0;
+    const auto [end, problem] = std::from_chars(text->data(), text->data() + text->size(), value);
+    if (problem != std::errc{} || std::string_view(end, text->data() + text->size()) != "%" ||
+        value < kind.min || value > kind.max) {
+      return mistake(node.source(), in_ticks(key.name) + " must be from \"" +
+                                        std::to_string(kind.min) + "%\" to \"" +
+                                        std::to_string(kind.max) + "%\", not " + in_quotes(*text));
+    }
+    kind.field(manifest) = value;
+  }
+
+  void read_value(const ManifestKey& key, const ModeKey& kind, const toml::node& node) {
+    const auto text = text_of(key, node, "octal digits, as text");
+    if (!text) return;
+    std::uint32_t value = 0;
+    const char* const last = text->data() + text->size();
+    const auto [end, problem] = std::from_chars(text->data(), last, value, 8);
+    if (problem != std::errc{} || end != last || value > 0777) {
+      return mistake(
+          node.source(),
+          in_ticks(key.name) + " must be octal from \"0000\" to \"0777\", not " + in_quotes(*text));
+    }
+    kind.field(manifest) = value;
+  }
+
+  void read_value(const ManifestKey& key, const RunAsKey& kind, const toml::node& node) {
+    auto account = account_of(key, kind, node, "a name or a number");
+    if (account) (kind.noun == "user" ? user_ : group_) = std::move(*account);
+  }
+
+  template <typename Kind>
+  std::optional<Account> account_of(const ManifestKey& key, const Kind& kind,
+                                    const toml::node& item, std::string_view wanted) {
     if (const auto* number = item.as_integer()) {
       // The highest one means "none" to the system.
       if (number->get() >= 0 && number->get() < UINT32_MAX) {
@@ -240,7 +302,7 @@ class Reader {
     }
     const auto* text = item.as_string();
     if (!text) {
-      wrong_type(key, item, "a list of names and numbers");
+      wrong_type(key, item, wanted);
       return std::nullopt;
     }
     const auto& name = text->get();
@@ -268,7 +330,9 @@ class Reader {
     }
     std::vector<Account> result;
     for (const toml::node& item : *items) {
-      if (auto account = account_of(key, kind, item)) result.push_back(std::move(*account));
+      if (auto account = account_of(key, kind, item, "a list of names and numbers")) {
+        result.push_back(std::move(*account));
+      }
     }
     kind.field(manifest) = std::move(result);
     manifest.access.everybody = false;
@@ -292,13 +356,31 @@ class Reader {
     }
   }
 
+  void read_value(const ManifestKey& key, const RequirementsKey& kind, const toml::node& node) {
+    const toml::array* items = node.as_array();
+    if (!items) return wrong_type(key, node, "a list of tables");
+    if (items->size() > kind.max_items) {
+      return mistake(node.source(), in_ticks(key.name) + " takes at most " +
+                                        std::to_string(kind.max_items) + " items");
+    }
+    for (const toml::node& item : *items) {
+      if (const toml::table* table = item.as_table()) {
+        kind.field(manifest).push_back(read_requirement(*table, mistakes));
+      } else {
+        wrong_type(key, item, "a list of tables");
+      }
+    }
+  }
+
   const AccountLookup& accounts_;
+  std::optional<Account> user_, group_;
   std::map<std::string, toml::source_region, std::less<>> seen_;
 };
 
 // What no single key can tell.
 void check_whole(Reader& reader) {
   Manifest& m = reader.manifest;
+  reader.find_user();
   if (!m.command.empty() && m.command.front().empty()) {
     reader.mistake(reader.where("command"), "`command`: the program is empty");
   }
@@ -321,6 +403,12 @@ void check_whole(Reader& reader) {
     reader.mistake(reader.where(reader.has("go-plugin.cookie_key") ? "go-plugin.cookie_key"
                                                                    : "go-plugin.cookie_value"),
                    "`go-plugin.cookie_key` and `go-plugin.cookie_value` go together");
+  }
+  const ResourceLimits& limits = m.limits;
+  if (limits.required && limits.memory == 0 && limits.cpu == 0 && limits.processes == 0 &&
+      limits.open_files == 0) {
+    reader.mistake(reader.where("limits.required"),
+                   "`limits.required` needs one of the limits, such as `limits.memory`");
   }
   if (m.env.contains(m.go_plugin.cookie_key)) {
     reader.mistake(reader.where("go-plugin.cookie_key"),
@@ -358,6 +446,11 @@ std::expected<ParsedManifest, std::vector<Mistake>> parse_manifest_text(
   std::string& program = manifest.command.front();
   if (program.find('/') != program.npos)
     program = (directory / program).lexically_normal().string();
+  for (Requirement& one : manifest.requirements) {
+    if (!one.file.empty()) one.file = (directory / one.file).lexically_normal().string();
+    if (one.command.empty() || one.command.front().find('/') == std::string::npos) continue;
+    one.command.front() = (directory / one.command.front()).lexically_normal().string();
+  }
   if (!manifest.working_directory.empty()) {
     manifest.working_directory =
         (directory / manifest.working_directory).lexically_normal().string();

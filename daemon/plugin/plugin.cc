@@ -118,10 +118,12 @@ asio::awaitable<void> Plugin::start_after_backoff(HostId key, std::uint64_t gene
 std::shared_ptr<Instance> Plugin::make_instance() {
   ++starts_;
   const std::string id = name() + "#" + std::to_string(numbers_.next_of(name()));
-  // Socket paths are short of room, so the directory's name is a number.
+  // Socket paths are short of room, so the directory's name is a number.  Nobody but the daemon's
+  // user gets through instances/.
   auto instance = std::make_shared<Instance>(
-      environment_, static_cast<Instance::Owner&>(*this), manifest_, log_, id,
-      environment_.runtime_dir / "instances" / std::to_string(numbers_.next()));
+      environment_, static_cast<Instance::Owner&>(*this), manifest_, log_, requirements_met_, id,
+      environment_.runtime_dir / (manifest_->run_as ? "users" : "instances") /
+          std::to_string(numbers_.next()));
   instances_.push_back(instance);
   return instance;
 }
@@ -178,6 +180,7 @@ void Plugin::on_ended(Instance& instance, const std::optional<Error>& failure) {
   if (failure) {
     ++failures_;
     last_failure_ = failure->message;
+    *requirements_met_ = false;  // Perhaps one of them has gone since.
   }
   rest_state_ = failure ? InstanceState::kFailed : InstanceState::kStopped;
   rest_cause_ = instance.status().cause;

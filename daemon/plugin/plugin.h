@@ -119,6 +119,7 @@ class Plugin final : public CallTarget, private Instance::Owner {
   InstanceNumbers& numbers_;
   std::shared_ptr<const Manifest> manifest_;
   std::shared_ptr<OutputLog> log_;
+  std::shared_ptr<bool> requirements_met_ = std::make_shared<bool>(false);  // See StartContext.
   std::map<HostId, Slot> slots_;
   std::shared_ptr<Instance> spare_;                   // Started by an operator, for the next host.
   std::vector<std::shared_ptr<Instance>> instances_;  // Every living one.

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "daemon/error.h"
+#include "daemon/plugin/manifest.h"
 
 namespace plugind::plugin {
 
@@ -29,6 +30,25 @@ struct ExitStatus {
   std::string describe() const;
 };
 
+/// What holds a limit of a tree; platform/tree_limits.h has the words.
+struct HeldLimit {
+  enum class Holder { kControlGroup, kProcessLimit, kNothing };
+  std::string name;  ///< As in the manifest, without "limits.".
+  Holder holder = Holder::kNothing;
+  std::string note;  ///< "" or a phrase: how it differs, or why nothing holds it.
+
+  bool operator==(const HeldLimit&) const = default;
+};
+
+/// A program that was checked and cannot change any more.
+class PinnedProgram {
+ public:
+  virtual ~PinnedProgram() = default;
+
+ protected:
+  PinnedProgram() = default;
+};
+
 struct ProcessSpec {
   std::string executable;                ///< Absolute path.
   std::vector<std::string> arguments;    ///< Without argv[0].
@@ -39,6 +59,12 @@ struct ProcessSpec {
   std::string listen_socket;
   /// Names the tree where the platform has names for trees (a cgroup); unique in this daemon.
   std::string tree_name;
+  ResourceLimits limits;
+  std::optional<RunAs> run_as = {};         ///< Absent: the daemon's own user.
+  std::string private_directory = {};       ///< Is handed over to `run_as`.
+  std::optional<std::uint32_t> umask = {};  ///< Absent: the daemon's own.
+  bool no_new_privileges = false;
+  std::shared_ptr<const PinnedProgram> pinned = {};  ///< If set: executed instead of the file.
   /// Gets what the process writes, on the loop, in pieces as they are read.  Never called again
   /// once the Process is destroyed.
   std::function<void(OutputStream, std::string_view)> on_output;
@@ -63,12 +89,18 @@ class Process {
   virtual boost::asio::awaitable<void> wait_tree_gone() = 0;
   /// The living processes of the tree.
   virtual std::vector<std::int64_t> tree_pids() const = 0;
+  /// What holds each limit that was asked for.
+  virtual std::vector<HeldLimit> limits() const { return {}; }
 };
 
 class ProcessFactory {
  public:
   virtual ~ProcessFactory() = default;
   virtual std::expected<std::unique_ptr<Process>, Error> spawn(ProcessSpec spec) = 0;
+  /// Checks a program against its SHA-256, off the loop, and keeps it as it was checked.  Errors:
+  /// ChecksumMismatch, ExecutableMissing, ExecutableUnusable.
+  virtual boost::asio::awaitable<std::expected<std::shared_ptr<const PinnedProgram>, Error>> pin(
+      std::string executable, std::string sha256) = 0;
 };
 
 }  // namespace plugind::plugin

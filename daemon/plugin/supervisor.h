@@ -39,6 +39,7 @@ struct InstanceStatus {
   std::uint64_t calls = 0;         ///< Calls forwarded to it.
   std::uint64_t calls_in_flight = 0;
   std::uint32_t protocol_version = 0;
+  std::vector<HeldLimit> limits;  ///< What holds each limit of the manifest.
 };
 
 struct PluginStatus {

@@ -5,7 +5,7 @@
 DEBIAN_PACKAGES=(
   # build
   ca-certificates git g++ make meson ninja-build pkg-config ccache python3 python3-venv
-  libboost1.81-dev libboost-filesystem1.81-dev libnghttp2-dev
+  libboost1.81-dev libboost-filesystem1.81-dev libnghttp2-dev libssl-dev
   libgrpc++-dev libprotobuf-dev libprotoc-dev protobuf-compiler protobuf-compiler-grpc
   libspdlog-dev libcli11-dev libtomlplusplus-dev
   # tests, as far as they are built

@@ -38,6 +38,20 @@ std::string toml(std::chrono::milliseconds duration) {
   return toml(std::to_string(duration.count()) + "ms");
 }
 
+std::string requirements(const std::vector<Requirement>& list) {
+  std::string result = "[";
+  for (const Requirement& one : list) {
+    result += "{ hint = " + toml(one.hint);
+    if (!one.file.empty()) result += ", file = " + toml(one.file);
+    if (!one.command.empty()) {
+      result += ", command = " + toml(one.command) + ", timeout = " + toml(one.timeout);
+    }
+    if (!one.version.empty()) result += ", version = " + toml(one.version);
+    result += " },";
+  }
+  return result + "]";
+}
+
 // A manifest that says everything that `m` says.
 std::string written(const Manifest& m) {
   std::string text;
@@ -74,6 +88,25 @@ std::string written(const Manifest& m) {
     }
     line("go-plugin.protocol_versions", "[" + versions + "]");
   }
+  line("env_allow", toml(m.env_allow));
+  line("no_new_privs", m.no_new_privileges ? "true" : "false");
+  if (m.umask) {
+    char mask[8];
+    std::snprintf(mask, sizeof mask, "%04o", *m.umask);
+    line("umask", toml(std::string_view(mask)));
+  }
+  if (m.run_as) {
+    line("user", std::to_string(m.run_as->user.id));
+    line("group", std::to_string(m.run_as->group.id));
+  }
+  if (!m.sha256.empty()) line("sha256", toml(m.sha256));
+  const ResourceLimits& limits = m.limits;
+  if (limits.memory > 0) line("limits.memory", toml(std::to_string(limits.memory) + "B"));
+  if (limits.cpu > 0) line("limits.cpu", toml(std::to_string(limits.cpu) + "%"));
+  if (limits.processes > 0) line("limits.processes", std::to_string(limits.processes));
+  if (limits.open_files > 0) line("limits.open_files", std::to_string(limits.open_files));
+  if (limits.required) line("limits.required", "true");
+  line("requires", requirements(m.requirements));
   line("[env]", "");
   text.resize(text.rfind(" = "));
   text += "\n";

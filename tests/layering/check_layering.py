@@ -25,6 +25,7 @@ LIBRARIES: Dict[str, Tuple[str, ...]] = {
     "spdlog": ("spdlog/", "fmt/"),
     "cli11": ("CLI/",),
     "tomlplusplus": ("toml++/",),
+    "openssl": ("openssl/",),
 }
 
 # Headers that exist on one family of operating systems only.
@@ -63,7 +64,7 @@ IMPLEMENTATIONS = r"^(posix|linux|macos|windows)/"
 LAYERS: List[Layer] = [
     layer("proto/wire", "", "nghttp2"),
     layer("proto", "", "grpc"),
-    layer("daemon/platform", "daemon/error.h", "asio boost", os_files=IMPLEMENTATIONS),
+    layer("daemon/platform", "daemon/error.h", "asio boost openssl", os_files=IMPLEMENTATIONS),
     layer("daemon/plugin", "daemon/error.h", "asio tomlplusplus"),
     layer("daemon/dialect", "daemon/error.h daemon/plugin daemon/platform", "asio"),
     layer("daemon/forward", "daemon/error.h daemon/plugin daemon/platform proto/wire",

@@ -92,6 +92,14 @@ std::expected<std::unique_ptr<plugin::Process>, Error> FakeProcessFactory::spawn
   return std::make_unique<FakeProcessHandle>(process);
 }
 
+boost::asio::awaitable<std::expected<std::shared_ptr<const plugin::PinnedProgram>, Error>>
+FakeProcessFactory::pin(std::string executable, std::string sha256) {
+  struct FakeProgram : plugin::PinnedProgram {};
+  pinned.push_back(executable + " " + sha256);
+  if (next_pin_error) co_return std::unexpected(*std::exchange(next_pin_error, std::nullopt));
+  co_return std::make_shared<const FakeProgram>();
+}
+
 std::size_t FakeProcessFactory::living() const {
   return static_cast<std::size_t>(
       std::ranges::count_if(spawned, [](const auto& process) { return !process->gone(); }));

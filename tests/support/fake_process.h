@@ -56,6 +56,13 @@ class FakeProcessFactory : public plugin::ProcessFactory {
  public:
   std::expected<std::unique_ptr<plugin::Process>, Error> spawn(plugin::ProcessSpec spec) override;
 
+  boost::asio::awaitable<std::expected<std::shared_ptr<const plugin::PinnedProgram>, Error>> pin(
+      std::string executable, std::string sha256) override;
+
+  /// What was to be pinned: "EXECUTABLE SHA256".
+  std::vector<std::string> pinned;
+  /// The next pin() fails with it.
+  std::optional<Error> next_pin_error;
   /// Called with each new process before spawn() returns: set its behaviour here.
   std::function<void(FakeProcess&)> on_spawn;
   /// The next spawn() fails with it.

@@ -15,6 +15,8 @@
 #include <string>
 #include <string_view>
 
+#include "daemon/platform/guardian.h"
+#include "daemon/platform/linux/cgroup_limits.h"
 #include "daemon/platform/posix/errno_error.h"
 
 namespace plugind::platform {
@@ -89,6 +91,15 @@ void destroy_leftovers(const fs::path& own) {
   }
 }
 
+/// From our own group down to the trees' groups.  Returns what is in the way, or "".
+std::string give_controllers(const fs::path& own, const fs::path& daemon) {
+  std::vector<pid_t> ours{::getpid()};
+  if (guardian_pid() != 0) ours.push_back(static_cast<pid_t>(guardian_pid()));
+  std::string problem = hand_down_controllers(own, limit_controllers(), ours);
+  const std::string below = hand_down_controllers(daemon, limit_controllers(), {});
+  return problem.empty() ? below : problem;
+}
+
 }  // namespace
 
 std::optional<fs::path> own_cgroup() {
@@ -114,7 +125,7 @@ std::optional<fs::path> own_cgroup() {
     fs::path path = fs::path(mount + below).lexically_normal();
     if (!path.has_filename()) path = path.parent_path();
     std::error_code ec;
-    if (fs::exists(path / "cgroup.procs", ec)) return path;
+    if (fs::exists(path / "cgroup.procs", ec)) return without_supervisor(path);
   }
   return std::nullopt;
 }
@@ -195,7 +206,9 @@ std::expected<DaemonCgroup, Error> DaemonCgroup::make() {
       return system_error(path.string() + "/cgroup.kill cannot be written (Linux 5.14 has it)",
                           error);
     }
-    return DaemonCgroup(path, std::move(lock));
+    DaemonCgroup made(path, std::move(lock));
+    made.lacks_ = give_controllers(*own, path);
+    return made;
   }
   return std::unexpected(
       make_error(Reason::kSystem,

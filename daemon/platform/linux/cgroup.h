@@ -15,8 +15,10 @@
 
 namespace plugind::platform {
 
-/// The directory of the group that the calling process is in, wherever version 2 is mounted
-/// (/sys/fs/cgroup, or /sys/fs/cgroup/unified beside version 1).  Empty if there is none.
+/// The directory of the group that the calling process was started in, wherever version 2 is
+/// mounted
+/// (/sys/fs/cgroup, or /sys/fs/cgroup/unified beside version 1).  Empty if there is none.  The
+/// daemon itself may have moved below it: see cgroup_limits.h.
 std::optional<std::filesystem::path> own_cgroup();
 
 /// The living processes of a group and of the groups below it, in ascending order.
@@ -44,12 +46,15 @@ class DaemonCgroup {
   static std::expected<DaemonCgroup, Error> make();
 
   const std::filesystem::path& path() const { return path_; }
+  /// Why the groups below it can hold not all limits; "" if they can.
+  const std::string& lacks() const { return lacks_; }
 
  private:
   DaemonCgroup(std::filesystem::path path, UniqueFd lock)
       : path_(std::move(path)), lock_(std::move(lock)) {}
   std::filesystem::path path_;
   UniqueFd lock_;
+  std::string lacks_;
 };
 
 }  // namespace plugind::platform

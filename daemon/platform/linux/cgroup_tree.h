@@ -20,6 +20,7 @@ class CgroupTree : public Tree, public std::enable_shared_from_this<CgroupTree> 
   ~CgroupTree() override;
 
   int cgroup() const override { return directory_.get(); }
+  std::filesystem::path group() const override { return path_; }
   void started(pid_t) override {}
   std::vector<pid_t> pids() const override;
   void terminate() override;

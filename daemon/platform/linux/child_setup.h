@@ -3,11 +3,19 @@
 // its on_setup returns nothing, and a source may be overwritten before it is bound.
 #pragma once
 
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <optional>
+#include <span>
 
 #include "daemon/platform/linux/launcher.h"
+#include "daemon/platform/linux/resource_limits.h"
+#include "daemon/platform/process.h"
 
 namespace plugind::platform {
 
@@ -68,6 +76,66 @@ struct OwnPid {
     char* out = digits;
     while (count > 0) *out++ = reversed[--count];
     *out = '\0';
+    return {};
+  }
+};
+
+/// Before Identity: root may raise a limit, and others may not.
+struct SetProcessLimits {
+  std::span<const ProcessLimit> limits;
+
+  boost::system::error_code on_exec_setup(CloneLauncher& launcher, const CloneLauncher::Path&,
+                                          const char* const*) const {
+    launcher.child_stage = SpawnStage::kLimits;
+    for (const ProcessLimit& limit : limits) {
+      const rlimit both{limit.value, limit.value};
+      if (::setrlimit(limit.resource, &both) != 0) return last_error();
+    }
+    launcher.child_stage = SpawnStage::kChild;
+    return {};
+  }
+};
+
+struct FileMask {
+  std::optional<std::uint32_t> mask;
+
+  boost::system::error_code on_exec_setup(CloneLauncher&, const CloneLauncher::Path&,
+                                          const char* const*) const {
+    if (mask) ::umask(static_cast<mode_t>(*mask));
+    return {};
+  }
+};
+
+struct NoNewPrivileges {
+  bool wanted;
+
+  boost::system::error_code on_exec_setup(CloneLauncher&, const CloneLauncher::Path&,
+                                          const char* const*) const {
+    if (wanted && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return last_error();
+    return {};
+  }
+};
+
+/// The plain system calls: glibc's functions would change the user of all of the daemon's threads,
+/// whose list the child has in memory.
+struct Identity {
+  const RunAs* user;  ///< Null: as we are.
+
+  boost::system::error_code on_setup(CloneLauncher& launcher, const CloneLauncher::Path&,
+                                     const char* const*&) const {
+    if (user) launcher.changes_user = true;
+    return {};
+  }
+  boost::system::error_code on_exec_setup(CloneLauncher& launcher, const CloneLauncher::Path&,
+                                          const char* const*) const {
+    if (!user) return {};
+    launcher.child_stage = SpawnStage::kIdentity;
+    if (::syscall(SYS_setgroups, user->groups.size(), user->groups.data()) != 0 ||
+        ::syscall(SYS_setresgid, user->gid, user->gid, user->gid) != 0 ||
+        ::syscall(SYS_setresuid, user->uid, user->uid, user->uid) != 0) {
+      return last_error();
+    }
+    launcher.child_stage = SpawnStage::kChild;
     return {};
   }
 };

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -17,6 +18,8 @@
 
 namespace plugind::platform {
 namespace {
+
+constexpr int kExecBoundMs = 5'000;
 
 struct Failure {
   int stage;
@@ -84,11 +87,20 @@ int prepare_child(const CloneRequest& request, pid_t parent, SpawnStage& stage) 
     if (const int error = request.prepare(request.argument, stage)) return error;
   }
   stage = SpawnStage::kChild;
+  if (request.changes_user) {
+    // The kernel has cleared it with the change.
+    if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return errno;
+    if (::getppid() != parent) return ESRCH;
+  }
   if (const int error = close_on_exec_except(request.keep)) return error;
   sigset_t none;
   ::sigemptyset(&none);
   if (::sigprocmask(SIG_SETMASK, &none, nullptr) != 0) return errno;
   stage = SpawnStage::kExec;
+  if (request.image != -1) {
+    ::syscall(SYS_execveat, request.image, "", request.argv, request.envp, AT_EMPTY_PATH);
+    return errno;
+  }
   ::execve(request.executable, const_cast<char* const*>(request.argv),
            const_cast<char* const*>(request.envp));
   return errno;
@@ -129,6 +141,12 @@ void reap(pid_t pid) {
   }
 }
 
+long start_child(clone_args& arguments, Child& child) {
+  const long pid = ::syscall(SYS_clone3, &arguments, sizeof(arguments));
+  if (pid == 0) child_main(&child);
+  return pid == -1 ? -errno : pid;
+}
+
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 
 // The child borrows the parent's memory until its exec, and the calling thread sleeps that long, as
@@ -137,7 +155,7 @@ void reap(pid_t pid) {
 
 constexpr std::size_t kStackSize = 64 << 10;
 
-long start_child(clone_args& arguments, Child& child) {
+long start_child_in_our_memory(clone_args& arguments, Child& child) {
   void* stack = ::mmap(nullptr, kStackSize, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
   if (stack == MAP_FAILED) return -errno;
@@ -166,10 +184,8 @@ long start_child(clone_args& arguments, Child& child) {
 
 #else
 
-long start_child(clone_args& arguments, Child& child) {
-  const long pid = ::syscall(SYS_clone3, &arguments, sizeof(arguments));
-  if (pid == 0) child_main(&child);
-  return pid == -1 ? -errno : pid;
+long start_child_in_our_memory(clone_args& arguments, Child& child) {
+  return start_child(arguments, child);
 }
 
 #endif
@@ -193,7 +209,8 @@ CloneResult clone_and_exec(const CloneRequest& request) {
   long pid;
   {
     const AllSignalsBlocked blocked;
-    pid = start_child(arguments, child);
+    pid = request.changes_user ? start_child(arguments, child)
+                               : start_child_in_our_memory(arguments, child);
   }
   if (pid < 0) return failed(SpawnStage::kClone, static_cast<int>(-pid));
 
@@ -201,6 +218,15 @@ CloneResult clone_and_exec(const CloneRequest& request) {
   result.pid = static_cast<pid_t>(pid);
   result.process = UniqueFd(process);
   report.reset();
+  // A process of the child's new user may stop it before its exec.
+  pollfd news{outcome.get(), POLLIN, 0};
+  int ready = 1;
+  while (request.changes_user && (ready = ::poll(&news, 1, kExecBoundMs)) == -1 && errno == EINTR) {
+  }
+  if (ready == 0) {
+    kill_and_reap(result.pid, process);
+    return failed(SpawnStage::kIdentity, ETIMEDOUT);
+  }
   Failure failure{};
   ssize_t n;
   while ((n = ::read(outcome.get(), &failure, sizeof(failure))) == -1 && errno == EINTR) {

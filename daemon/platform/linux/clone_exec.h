@@ -15,6 +15,8 @@ enum class SpawnStage : int {
   kSetup,      ///< In the parent, before there was a child.
   kClone,      ///< Making the process.
   kDirectory,  ///< Entering the working directory.
+  kLimits,     ///< Setting resource limits.
+  kIdentity,   ///< Becoming another user.
   kChild,      ///< Preparing descriptors, session or death signal.
   kExec,
   kRegister,  ///< In the parent, after the program was started; it was ended again.
@@ -22,6 +24,7 @@ enum class SpawnStage : int {
 
 struct CloneRequest {
   const char* executable = nullptr;
+  int image = -1;  ///< A descriptor to execute instead; -1: none.
   const char* const* argv = nullptr;
   const char* const* envp = nullptr;
   int cgroup = -1;  ///< Directory of the control group to start in; -1 = the caller's own.
@@ -31,6 +34,9 @@ struct CloneRequest {
   /// well, and sets the stage for a failure.
   int (*prepare)(void* argument, SpawnStage& stage) = nullptr;
   void* argument = nullptr;
+  /// `prepare` makes the child another user.  It then gets a memory of its own from the start: a
+  /// process of that user must get no hold of ours.
+  bool changes_user = false;
 };
 
 struct CloneResult {

@@ -2,6 +2,7 @@
 
 #include <elf.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
@@ -266,15 +267,49 @@ std::string advice(int error) {
 
 }  // namespace
 
+Error user_refused(const std::string& executable, std::uint32_t uid, int error) {
+  return make_error(Reason::kIsolationUnavailable,
+                    "cannot start " + executable + " as uid " + std::to_string(uid) + ": " +
+                        errno_text(error) + "; plugind runs as uid " + std::to_string(::geteuid()) +
+                        ": run it as root, or remove `user` from the manifest");
+}
+
 Error explain_spawn_failure(const std::string& executable, const std::string& directory,
-                            SpawnStage stage, int error) {
+                            SpawnStage stage, int error, std::optional<std::uint32_t> uid) {
+  const std::string as = uid ? " as uid " + std::to_string(*uid) : "";
   switch (stage) {
     case SpawnStage::kExec:
+      // Whether another user may execute a file cannot be asked without being that user.
+      if (uid && (error == EACCES || error == EPERM)) {
+        return unusable("the command " + executable + " may not be executed" + as +
+                        ": let that user search its directories and execute it, or move it");
+      }
+      if (uid && error == EAGAIN) {
+        return make_error(Reason::kSpawnFailed,
+                          "uid " + std::to_string(*uid) +
+                              " has more processes than `limits.processes` allows, so " +
+                              executable +
+                              " cannot start: raise it, or give the plugin a `user` "
+                              "of its own");
+      }
       return explain_exec(executable, error);
+    case SpawnStage::kIdentity:
+      return user_refused(executable, uid.value_or(0), error);
+    case SpawnStage::kLimits: {
+      rlimit files{};
+      ::getrlimit(RLIMIT_NOFILE, &files);
+      return make_error(Reason::kIsolationUnavailable,
+                        "cannot set the limits of " + executable + ": " + errno_text(error) +
+                            "; `limits.open_files` may be at most " +
+                            std::to_string(files.rlim_max) +
+                            ", which is plugind's own hard limit: lower it, or raise that "
+                            "(ulimit -Hn, LimitNOFILE=)");
+    }
     case SpawnStage::kDirectory:
-      return make_error(Reason::kSpawnFailed, "cannot start " + executable + " in the directory " +
-                                                  directory + ": " + errno_text(error) +
-                                                  ": make the directory, or let plugind enter it");
+      return make_error(Reason::kSpawnFailed,
+                        "cannot start " + executable + as + " in the directory " + directory +
+                            ": " + errno_text(error) + ": make the directory, or let " +
+                            (uid ? "that user" : "plugind") + " enter it");
     default:
       return make_error(Reason::kSpawnFailed,
                         "cannot start " + executable + ": " + errno_text(error) + advice(error));

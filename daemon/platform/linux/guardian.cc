@@ -14,6 +14,7 @@
 #include <filesystem>
 
 #include "daemon/platform/linux/cgroup.h"
+#include "daemon/platform/linux/cgroup_limits.h"
 #include "daemon/platform/linux/process_sweep.h"
 #include "daemon/platform/posix/errno_error.h"
 
@@ -21,6 +22,8 @@ namespace plugind::platform {
 namespace {
 
 using std::chrono::milliseconds;
+
+std::int64_t guardian_of_this = 0;
 
 constexpr int kForwarded[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
 // A process that the kernel has not ended by then hangs in a driver.
@@ -74,6 +77,7 @@ void end_leftovers(pid_t daemon) {
     const auto group = *own / daemon_cgroup_name(daemon);
     std::error_code ec;
     if (std::filesystem::exists(group, ec)) cgroup_destroy(group, kCgroupBound);
+    take_controllers_back(*own, limit_controllers(), ::getpid());
   }
   sigset_t child;
   ::sigemptyset(&child);
@@ -147,7 +151,10 @@ std::expected<void, Error> become_guarded() {
   }
   if (::getppid() != guardian) ::_exit(EXIT_FAILURE);  // it died before that
   ::sigprocmask(SIG_SETMASK, &old, nullptr);
+  guardian_of_this = guardian;
   return {};
 }
+
+std::int64_t guardian_pid() { return guardian_of_this; }
 
 }  // namespace plugind::platform

@@ -43,6 +43,8 @@ class CloneLauncher : public boost::process::v2::posix::default_launcher {
   using ErrorCode = boost::system::error_code;
 
   int cgroup = -1;                              ///< See CloneRequest.
+  bool changes_user = false;                    ///< The same.
+  int image = -1;                               ///< The same.
   SpawnStage failed_stage = SpawnStage::kNone;  ///< After a failure: where.
   /// For initializers: set in on_exec_setup before something that may fail.
   SpawnStage child_stage = SpawnStage::kChild;
@@ -69,12 +71,14 @@ class CloneLauncher : public boost::process::v2::posix::default_launcher {
       return error.value();
     };
     CloneRequest request{.executable = executable.c_str(),
+                         .image = image,
                          .argv = argv,
                          .envp = env,
                          .cgroup = cgroup,
                          .keep = fd_whitelist,
                          .prepare = &call<decltype(prepare)>,
-                         .argument = &prepare};
+                         .argument = &prepare,
+                         .changes_user = changes_user};
     CloneResult result = clone_and_exec(request);
     if (result.error != 0) {
       failed_stage = result.stage;

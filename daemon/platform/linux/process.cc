@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,12 +16,14 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <filesystem>
 
 #include "daemon/platform/latch.h"
 #include "daemon/platform/linux/child_setup.h"
 #include "daemon/platform/linux/exec_failure.h"
 #include "daemon/platform/linux/launcher.h"
 #include "daemon/platform/linux/process_trees.h"
+#include "daemon/platform/linux/resource_limits.h"
 #include "daemon/platform/posix/errno_error.h"
 #include "daemon/platform/posix/unix_listener.h"
 
@@ -198,7 +201,8 @@ class Run : public std::enable_shared_from_this<Run> {
 
 class LinuxProcess : public Process {
  public:
-  explicit LinuxProcess(std::shared_ptr<Run> run) : run_(std::move(run)) {}
+  LinuxProcess(std::shared_ptr<Run> run, std::vector<HeldLimit> limits)
+      : run_(std::move(run)), limits_(std::move(limits)) {}
   ~LinuxProcess() override { run_->abandon(); }
 
   std::int64_t pid() const override { return run_->pid(); }
@@ -214,9 +218,11 @@ class LinuxProcess : public Process {
     const std::vector<pid_t> pids = run_->tree().pids();
     return {pids.begin(), pids.end()};
   }
+  const std::vector<HeldLimit>& limits() const override { return limits_; }
 
  private:
   std::shared_ptr<Run> run_;
+  std::vector<HeldLimit> limits_;
 };
 
 std::unexpected<Error> spawn_failed(const SpawnRequest& request, const std::string& why) {
@@ -290,6 +296,31 @@ std::expected<Ends, Error> make_ends(const SpawnRequest& request, Run& run) {
   return ends;
 }
 
+/// Null if the program is to be of our own user.
+const RunAs* foreign_user(const SpawnRequest& request) {
+  if (!request.run_as) return nullptr;
+  const bool own = request.run_as->uid == ::geteuid() && request.run_as->gid == ::getegid();
+  return own ? nullptr : &*request.run_as;
+}
+
+/// Lets `user` have its directory.  Not before the listening socket is made in it: what we do by
+/// name in a directory of somebody else's may hit another file.
+std::expected<void, Error> hand_over(const SpawnRequest& request, const RunAs* user) {
+  if (!user || request.private_directory.empty()) return {};
+  const std::filesystem::path directory = request.private_directory;
+  if (::lchown(directory.c_str(), user->uid, user->gid) != 0) {
+    return std::unexpected(user_refused(request.executable, user->uid, errno));
+  }
+  const std::filesystem::path above = directory.parent_path();
+  for (const auto& path : {above, above.parent_path()}) {
+    struct stat info;
+    if (::stat(path.c_str(), &info) != 0 || info.st_uid != ::geteuid()) continue;
+    // If this fails, the program cannot enter its directory, and that is told then.
+    if ((info.st_mode & 011) != 011) ::chmod(path.c_str(), (info.st_mode & 07777) | 011);
+  }
+  return {};
+}
+
 /// The environment as exec takes it; `own_pid` is where the child writes its pid, or null.
 struct EnvironmentBlock {
   EnvironmentBlock(const SpawnRequest& request, const std::string& marker) {
@@ -323,10 +354,31 @@ std::expected<std::unique_ptr<Process>, Error> spawn(ProcessTrees& trees, SpawnR
   auto ends = make_ends(request, *run);
   if (!ends) return std::unexpected(ends.error());
 
+  const RunAs* user = foreign_user(request);
+  auto plan = plan_limits(request.limits, (*tree)->group(),
+                          {.uid = user ? user->uid : ::geteuid(), .own = user == nullptr});
+  auto ready = plan ? hand_over(request, user) : std::unexpected(plan.error());
+  if (!ready) {
+    if (ends->listener) ::unlink(request.listen_socket.c_str());
+    return std::unexpected(std::move(ready.error()));
+  }
+
+  // Out of the way of the descriptors that the program gets.
+  const UniqueFd image(
+      request.sealed ? ::fcntl(request.sealed->descriptor(), F_DUPFD_CLOEXEC, kListenDescriptor + 1)
+                     : -1);
+  if (request.sealed && !image) {
+    const int error = errno;
+    if (ends->listener) ::unlink(request.listen_socket.c_str());
+    return std::unexpected(explain_spawn_failure(request.executable, request.working_directory,
+                                                 SpawnStage::kSetup, error));
+  }
+
   const EnvironmentBlock environment(request, (*tree)->marker());
   CloneLauncher launcher;
   launcher.env = environment.pointers.data();
   launcher.cgroup = (*tree)->cgroup();
+  launcher.image = image.get();
   error_code ec;
   BoostProcess process =
       launcher(host.loop(), ec, CloneLauncher::Path(request.executable), request.arguments,
@@ -334,14 +386,18 @@ std::expected<std::unique_ptr<Process>, Error> spawn(ProcessTrees& trees, SpawnR
                BindDescriptor{STDOUT_FILENO, ends->out.get()},
                BindDescriptor{STDERR_FILENO, ends->err.get()},
                BindDescriptor{kListenDescriptor, ends->listener.get()}, OwnPid{environment.own_pid},
+               SetProcessLimits{plan->process_limits}, FileMask{request.umask},
+               NoNewPrivileges{request.no_new_privileges}, Identity{user},
+               // As the user that it becomes, who may not be let in.
                WorkingDirectory{request.working_directory.c_str()});
   if (ec) {
     if (ends->listener) ::unlink(request.listen_socket.c_str());
     return std::unexpected(explain_spawn_failure(request.executable, request.working_directory,
-                                                 launcher.failed_stage, ec.value()));
+                                                 launcher.failed_stage, ec.value(),
+                                                 user ? std::optional(user->uid) : std::nullopt));
   }
   run->begin(std::move(process));
-  return std::make_unique<LinuxProcess>(std::move(run));
+  return std::make_unique<LinuxProcess>(std::move(run), std::move(plan->held));
 }
 
 }  // namespace plugind::platform

@@ -140,7 +140,11 @@ void LinuxProcessTrees::end_everything() {
 }
 
 std::string LinuxProcessTrees::describe() const {
-  if (cgroup_) return "process trees are control groups below " + cgroup_->path().string();
+  if (cgroup_) {
+    const std::string& lacks = cgroup_->lacks();
+    return (lacks.empty() ? "" : "not all limits can be kept by control groups: " + lacks + "; ") +
+           "process trees are control groups below " + cgroup_->path().string();
+  }
   return "process trees are found by sweeping /proc: " + no_cgroup_because_;
 }
 

@@ -188,7 +188,8 @@ std::expected<RuntimeDir, Error> RuntimeDir::open(const std::filesystem::path& p
     return system_error("cannot make the directory " + path.parent_path().string(), ec.value());
   RuntimeDir result(path);
   const bool is_new = !std::filesystem::exists(path, ec);
-  for (const auto& directory : {result.path_, result.plugins(), result.instances()}) {
+  for (const auto& directory :
+       {result.path_, result.plugins(), result.instances(), result.users()}) {
     if (auto made = make_private_dir(directory); !made) return std::unexpected(made.error());
   }
   if (is_new) {
@@ -198,6 +199,7 @@ std::expected<RuntimeDir, Error> RuntimeDir::open(const std::filesystem::path& p
   if (auto set = set_mode(result.plugins(), mode_of(reach)); !set) {
     return std::unexpected(set.error());
   }
+  if (auto set = set_mode(result.users(), 0711); !set) return std::unexpected(set.error());
   if (reach == Reach::kOthers) {
     if (auto passable = check_passable(path); !passable) return std::unexpected(passable.error());
   }
@@ -205,7 +207,7 @@ std::expected<RuntimeDir, Error> RuntimeDir::open(const std::filesystem::path& p
 }
 
 std::expected<void, Error> RuntimeDir::clear_leftovers() const {
-  for (const auto& directory : {plugins(), instances()}) {
+  for (const auto& directory : {plugins(), instances(), users()}) {
     if (auto cleared = clear_directory(directory); !cleared) return cleared;
   }
   return {};

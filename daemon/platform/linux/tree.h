@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <boost/asio/awaitable.hpp>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,6 +22,8 @@ class Tree {
 
   /// The directory of the control group that the first process starts in; -1 if there is none.
   virtual int cgroup() const { return -1; }
+  /// The group itself, for limits; empty if there is none.
+  virtual std::filesystem::path group() const { return {}; }
   /// An entry for the environment of the first process; "" if none is needed.
   virtual std::string marker() const { return ""; }
   /// Tells the tree its first process.

@@ -6,13 +6,17 @@
 #include <fcntl.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <mutex>
 #include <sstream>
@@ -55,6 +59,55 @@ void shut_sockets(bool listening_too) {
     if (listening_too || listens == 0) found.push_back(descriptor);
   }
   for (const int descriptor : found) ::shutdown(descriptor, SHUT_RDWR);
+}
+
+/// Takes so many MiB, uses them and gives them back.
+std::string allocate(std::size_t megabytes) {
+  const std::size_t size = megabytes << 20;
+  void* const memory =
+      ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return "refused";
+  std::memset(memory, 1, size);
+  ::munmap(memory, size);
+  return "given";
+}
+
+/// Makes so many children, or as many as it can, and says how many it could.
+int fork_bomb(int most) {
+  int made = 0;
+  for (; made < most; ++made) {
+    const pid_t child = ::fork();
+    if (child == -1) break;
+    if (child != 0) continue;
+    while (true) ::pause();
+  }
+  return made;
+}
+
+/// The highest number of descriptors it can have, if that is below 5000.
+int open_files() {
+  std::vector<int> opened;
+  int highest = -1;
+  while (highest < 5'000) {
+    const int descriptor = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (descriptor == -1) break;
+    opened.push_back(descriptor);
+    highest = std::max(highest, descriptor);
+  }
+  for (const int descriptor : opened) ::close(descriptor);
+  return highest + 1;
+}
+
+/// Who it is and what it may do, as the kernel tells it.
+std::string rights() {
+  std::ifstream status("/proc/self/status");
+  std::string text;
+  for (std::string line; std::getline(status, line);) {
+    for (const char* const name : {"Uid:", "Gid:", "Groups:", "NoNewPrivs:", "Umask:"}) {
+      if (line.starts_with(name)) text += line + "\n";
+    }
+  }
+  return text;
 }
 
 std::string metadata_of(grpc::ServerContext& context) {
@@ -131,6 +184,10 @@ class EchoService final : public echo::v1::Echo::Service {
       ::signal(number, SIG_DFL);  // also where a sanitizer has its own
       ::raise(number);
     }
+    if (command == "allocate") return answer(allocate(std::stoul(argument)));
+    if (command == "fork-bomb") return answer(std::to_string(fork_bomb(std::stoi(argument))));
+    if (command == "open-files") return answer(std::to_string(open_files()));
+    if (command == "rights") return answer(rights());
     if (command == "hang-up") {
       shut_sockets(argument == "for-good");
       return answer("");

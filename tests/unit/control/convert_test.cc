@@ -46,6 +46,20 @@ plugin::Manifest full_manifest() {
   manifest.go_plugin.cookie_key = "KEY";
   manifest.go_plugin.cookie_value = "secret";
   manifest.go_plugin.protocol_versions = {11, 12};
+  manifest.limits = {.memory = 13, .cpu = 14, .processes = 15, .open_files = 16, .required = true};
+  manifest.run_as.emplace();
+  manifest.run_as->user = {1'001, "ada"};
+  manifest.run_as->group = {1'002, ""};
+  manifest.umask = 027;
+  manifest.env_allow = {"JAVA_HOME"};
+  manifest.no_new_privileges = true;
+  manifest.sha256 = "abc";
+  manifest.requirements = {{.command = {"java", "-version"},
+                            .version = "17",
+                            .file = "",
+                            .hint = "Install Java.",
+                            .timeout = 3s},
+                           {.command = {}, .version = "", .file = "/etc/x", .hint = "Make it."}};
   return manifest;
 }
 
@@ -101,6 +115,32 @@ access {
   users: "1000"
   groups: "g"
 }
+limits {
+  memory: 13
+  cpu_percent: 14
+  processes: 15
+  open_files: 16
+  required: true
+}
+user: "ada"
+group: "1002"
+umask: 23
+env_allow: "JAVA_HOME"
+no_new_privs: true
+sha256: "abc"
+requirements {
+  command: "java"
+  command: "-version"
+  version: "17"
+  hint: "Install Java."
+  timeout {
+    seconds: 3
+  }
+}
+requirements {
+  file: "/etc/x"
+  hint: "Make it."
+}
 )");
 }
 
@@ -110,6 +150,9 @@ TEST(Convert, LeavesOutWhatAManifestDoesNotHave) {
   EXPECT_FALSE(manifest.has_calls_timeout_max());
   EXPECT_FALSE(manifest.has_access());
   EXPECT_FALSE(manifest.has_go_plugin());
+  EXPECT_FALSE(manifest.has_limits());
+  EXPECT_FALSE(manifest.has_umask());
+  EXPECT_EQ(manifest.user(), "");
 }
 
 TEST(Convert, TellsAllOfAPluginAndItsInstances) {
@@ -124,6 +167,10 @@ TEST(Convert, TellsAllOfAPluginAndItsInstances) {
   instance.calls = 4;
   instance.calls_in_flight = 5;
   instance.protocol_version = 6;
+  using Holder = plugin::HeldLimit::Holder;
+  instance.limits = {{"memory", Holder::kControlGroup, ""},
+                     {"open_files", Holder::kProcessLimit, "of each"},
+                     {"cpu", Holder::kNothing, "why"}};
   plugin::PluginStatus status;
   status.state = plugin::InstanceState::kBackoff;
   status.cause = "it failed";
@@ -158,6 +205,20 @@ instances {
   calls: 4
   calls_in_flight: 5
   protocol_version: 6
+  limits {
+    name: "memory"
+    holder: LIMIT_HOLDER_CONTROL_GROUP
+  }
+  limits {
+    name: "open_files"
+    holder: LIMIT_HOLDER_PROCESS_LIMIT
+    note: "of each"
+  }
+  limits {
+    name: "cpu"
+    holder: LIMIT_HOLDER_NOTHING
+    note: "why"
+  }
 }
 starts: 7
 failures: 8

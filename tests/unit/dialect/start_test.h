@@ -48,8 +48,9 @@ class StartTest : public ::testing::Test {
   }
 
   void start() {
-    plugin::StartContext context{
-        manifest, "kv#1", "/run/plugind/instances/kv#1", processes, connector, clock, log};
+    plugin::StartContext context{manifest,  "kv#1",          "/run/plugind/instances/kv#1",
+                                 processes, connector,       clock,
+                                 log,       requirements_met};
     boost::asio::co_spawn(loop, dialect->start(context),
                           boost::asio::bind_cancellation_slot(
                               cancel.slot(), [this](std::exception_ptr thrown, Result value) {
@@ -93,6 +94,7 @@ class StartTest : public ::testing::Test {
   FakeConnector connector{clock};
   plugin::OutputLog log;
   plugin::Manifest manifest;
+  std::shared_ptr<bool> requirements_met;
   std::unique_ptr<plugin::Dialect> dialect;
   boost::asio::cancellation_signal cancel;
   std::optional<Result> result;

@@ -170,9 +170,9 @@ TEST(ManifestTest, UnknownKeysSayWhereAndWhatWasMeant) {
             "/etc/plugins.d/kv.toml:3:1: unknown key `verison`; did you mean `version`?");
   EXPECT_EQ(mistakes_of_line("backoff = \"1s\""),
             "/etc/plugins.d/kv.toml:3:1: unknown key `backoff`; did you mean `restart.backoff`?");
-  EXPECT_EQ(mistakes_of_line("[limits]\nmemory = \"1GiB\""),
-            "/etc/plugins.d/kv.toml:4:1: unknown key `limits.memory`");
-  EXPECT_EQ(mistakes_of_line("limits = {}"), "/etc/plugins.d/kv.toml:3:1: unknown key `limits`");
+  EXPECT_EQ(mistakes_of_line("[quotas]\nmemory = \"1GiB\""),
+            "/etc/plugins.d/kv.toml:4:1: unknown key `quotas.memory`");
+  EXPECT_EQ(mistakes_of_line("quotas = {}"), "/etc/plugins.d/kv.toml:3:1: unknown key `quotas`");
   EXPECT_EQ(mistakes_of_line("\"a\\nb\" = 1"), "/etc/plugins.d/kv.toml:3:1: unknown key `a\\x0ab`");
 }
 
