@@ -256,7 +256,11 @@ void Call::on_downstream_closed() {
   // What the host will not read any more must not hold the instance's window.
   consume_response(down_body_.bytes.size());
   down_body_.bytes.clear();
-  if (up_open_) reset_upstream(wire::kCancel);
+  if (up_open_) {
+    reset_upstream(wire::kCancel);
+  } else {
+    drop_request_body();  // It waited for an instance.
+  }
   delete_if_done();
 }
 
@@ -322,7 +326,7 @@ void Call::on_closed(std::uint32_t error_code) {
     // Clients make the gRPC status of the HTTP/2 code, as the specification's table says.
     down().reset(down_stream_, error_code == wire::kNoError ? wire::kInternalError : error_code);
     down_transport_->touch();
-    response_ended_ = true;
+    response_ended();
   }
   delete_if_done();
 }
@@ -402,8 +406,7 @@ void Call::response_ended() {
     // The plugin has answered; what the host still sends is of no use to it.
     if (!request_ended_) reset_upstream(wire::kNoError);
   } else {
-    consume_request(up_body_.bytes.size());
-    up_body_.bytes.clear();
+    drop_request_body();
   }
 }
 
@@ -414,10 +417,12 @@ void Call::upstream_ended() {
     --context_.counters.calls_at_plugins;
   }
   // Request bytes that the instance never took.  Those that may be sent again stay counted.
-  if (downstream_ == nullptr || response_ended_ || !may_send_again()) {
-    consume_request(up_body_.bytes.size());
-    up_body_.bytes.clear();
-  }
+  if (downstream_ == nullptr || response_ended_ || !may_send_again()) drop_request_body();
+}
+
+void Call::drop_request_body() {
+  consume_request(up_body_.bytes.size());
+  up_body_.bytes.clear();
 }
 
 void Call::reset_upstream(std::uint32_t error_code) {

@@ -73,6 +73,7 @@ class Call final : public StreamSink, public CallHook {
 
   void response_ended();
   void upstream_ended();
+  void drop_request_body();
   void reset_upstream(std::uint32_t error_code);
   void consume_request(std::size_t size);
   void consume_response(std::size_t size);

@@ -2,7 +2,8 @@
 
 #include <stdlib.h>
 
-#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "daemon/app/steady_clock.h"
 #include "proto/wire/framing.h"
@@ -249,6 +250,10 @@ void ForwardTest::run_idle() {
 asio::awaitable<std::expected<plugin::Started, Error>> ForwardTest::start(
     plugin::StartContext context) {
   ++starts_;
+  if (holds_starts_) {
+    boost::system::error_code ignored;
+    co_await starts_released_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  }
   if (next_start_error_) co_return std::unexpected(*std::exchange(next_start_error_, {}));
   plugin::ProcessSpec spec;
   spec.tree_name = context.instance;

@@ -5,6 +5,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <deque>
 #include <filesystem>
 #include <functional>
@@ -131,6 +132,12 @@ class ForwardTest : public ::testing::Test, private plugin::Dialect {
   wire::Limits plugin_limits_;
   int starts_ = 0;
   std::optional<Error> next_start_error_;
+  /// While it is set no instance becomes ready.
+  bool holds_starts_ = false;
+  void release_starts() {
+    holds_starts_ = false;
+    starts_released_.cancel();
+  }
   std::vector<std::shared_ptr<Peer>> plugins_;  ///< Connections of plugins, in order of start.
 
  private:
@@ -141,6 +148,7 @@ class ForwardTest : public ::testing::Test, private plugin::Dialect {
     co_return;
   }
   void accept(const std::shared_ptr<boost::asio::local::stream_protocol::acceptor>& acceptor);
+  boost::asio::steady_timer starts_released_{loop_, boost::asio::steady_timer::time_point::max()};
 };
 
 }  // namespace plugind::forward::testing
