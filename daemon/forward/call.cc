@@ -259,7 +259,7 @@ void Call::on_downstream_closed() {
   if (up_open_) {
     reset_upstream(wire::kCancel);
   } else {
-    drop_request_body();  // It waited for an instance.
+    drop_request_body();  // No instance is going to take it.
   }
   delete_if_done();
 }
@@ -402,12 +402,8 @@ void Call::response_ended() {
   response_ended_ = true;
   waiting_.reset();
   if (deadline_entry_) context_.deadlines.remove(*std::exchange(deadline_entry_, std::nullopt));
-  if (up_open_) {
-    // The plugin has answered; what the host still sends is of no use to it.
-    if (!request_ended_) reset_upstream(wire::kNoError);
-  } else {
-    drop_request_body();
-  }
+  // The plugin has answered; what the host still sends is of no use to it.
+  if (up_open_ && !request_ended_) reset_upstream(wire::kNoError);
 }
 
 void Call::upstream_ended() {

@@ -83,13 +83,9 @@ void UpstreamCore::on_headers(wire::StreamId, void* user, Block block, wire::Hea
   if (user != nullptr) sink_of(user)->on_headers(block, headers, end_stream);
 }
 
-void UpstreamCore::on_data(wire::StreamId stream, void* user, const std::uint8_t* data,
-                           std::size_t size) {
-  if (user != nullptr) {
-    sink_of(user)->on_data(data, size);
-  } else {
-    transport_->session().consume(stream, size);
-  }
+void UpstreamCore::on_data(wire::StreamId, void* user, const std::uint8_t* data, std::size_t size) {
+  // What belongs to no stream any more nghttp2 drops, and gives back, by itself.
+  if (user != nullptr) sink_of(user)->on_data(data, size);
 }
 
 void UpstreamCore::on_end_of_data(wire::StreamId, void* user) {

@@ -224,6 +224,22 @@ TEST_F(RequestsTest, WhatComesForACallThatWasRefused) {
     wait_closed(call);
     ASSERT_FALSE(HasFatalFailure()) << "call " << i;
     EXPECT_EQ(call.trailers["grpc-status"], "5");
+    ASSERT_EQ(call.sent, kPiece) << "the window has become too small for call " << i;
+  }
+}
+
+TEST_F(RequestsTest, WhatComesOfARequestOverTheBound) {
+  auto m = manifest("echo");
+  m.calls_max_message = 1'000;
+  apply({m});
+  const auto host = connect();
+  for (int i = 1; i <= kCalls; ++i) {
+    Stream& call = host->request("/test.echo/Do");
+    host->send(call, framed(std::string(kPiece, 'x')));
+    wait_closed(call);
+    ASSERT_FALSE(HasFatalFailure()) << "call " << i;
+    EXPECT_EQ(call.trailers["grpc-status"], "8");
+    ASSERT_EQ(call.sent, 5 + kPiece) << "the window has become too small for call " << i;
   }
 }
 
@@ -238,6 +254,7 @@ TEST_F(RequestsTest, WhatWaitedForAnInstance) {
     wait_closed(call);
     ASSERT_FALSE(HasFatalFailure()) << "call " << i;
     EXPECT_EQ(call.trailers["grpc-status"], "14");
+    ASSERT_EQ(call.sent, kPiece) << "the window has become too small for call " << i;
   }
   EXPECT_EQ(starts_, kCalls);
 }
@@ -262,7 +279,7 @@ TEST_F(RequestsTest, WhatWaitedForAnInstanceWhenTheHostCancels) {
 // -- frames that were read in part ------------------------------------------------------------
 
 // A frame may be longer than what is read in a turn.  When the stream ends in between, the rest of
-// the frame belongs to no stream any more.
+// the frame belongs to no stream any more.  The code relies on nghttp2 to give it back.
 constexpr std::size_t kFrame = 16'000;
 constexpr std::size_t kFirstPart = 5'000;
 
