@@ -1,6 +1,7 @@
 #include "daemon/forward/call.h"
 
 #include <charconv>
+#include <cstring>
 #include <string>
 #include <utility>
 
@@ -213,23 +214,45 @@ Error Call::message_too_large(Reason reason, std::uint64_t size) const {
           {{"plugin", plugin_->name()}}};
 }
 
-// The size of the message that is over the bound and begins in these bytes, which are cut to what
-// stands before it.  (Of a prefix that comes in pieces the first ones have gone to the host, who
-// then has the status after an unfinished prefix.)
-std::optional<std::uint64_t> Call::scan_reply(const std::uint8_t* data, std::size_t& size) {
+// Takes bytes of the reply into what goes to the host, up to the beginning of a message that is
+// over the bound: the answer to that must not follow an unfinished prefix, which clients take for a
+// broken reply whatever the status says.  So a prefix that comes in pieces is held until it is
+// complete; the scanner has its bytes.  False: out of memory.
+bool Call::pass_reply(const std::uint8_t* data, std::size_t size) {
+  if (!scans_reply_) return down_body_.bytes.append(data, size);
+  std::uint8_t head[wire::kMessagePrefixSize];  // What was held of a prefix that goes on in `data`.
+  const std::size_t head_size = held_;
+  std::memcpy(head, reply_scanner_.partial_prefix(), head_size);
   const std::uint64_t most = plugin_->manifest().calls_max_message;
   const std::uint8_t* at = data;
   std::size_t left = size;
   while (true) {
     const wire::MessageScanner::Step step = reply_scanner_.next(at, left);
     using Event = wire::MessageScanner::Event;
-    if (step.event == Event::kNeedMore || step.event == Event::kInvalid) return std::nullopt;
-    if (step.event == Event::kBegin && step.size > most) {
-      const auto read = static_cast<std::size_t>(at - data);
-      size = read > wire::kMessagePrefixSize ? read - wire::kMessagePrefixSize : 0;
-      return step.size;
+    if (step.event == Event::kNeedMore || step.event == Event::kInvalid) break;
+    if (step.event != Event::kBegin || step.size <= most) continue;
+    // It is the first message of these bytes if so few of them have been read.
+    const auto read = static_cast<std::size_t>(at - data);
+    const std::size_t passed =
+        read < wire::kMessagePrefixSize ? 0 : read - wire::kMessagePrefixSize;
+    if (read >= wire::kMessagePrefixSize) {
+      held_ = 0;
+      if (!down_body_.bytes.append(head, head_size)) return false;
     }
+    if (!down_body_.bytes.append(data, passed)) return false;
+    consume_response(size - passed);
+    answer(message_too_large(Reason::kReplyTooLarge, step.size));
+    return true;
   }
+  held_ = static_cast<std::uint8_t>(reply_scanner_.partial_prefix_size());
+  if (held_ == head_size + size) return true;  // Nothing but a prefix that is still incomplete.
+  return down_body_.bytes.append(head, head_size) && down_body_.bytes.append(data, size - held_);
+}
+
+// The reply ends within a prefix; that is for the host to see.
+void Call::pass_held_prefix() {
+  const std::size_t size = std::exchange(held_, 0);
+  if (!down_body_.bytes.append(reply_scanner_.partial_prefix(), size)) consume_response(size);
 }
 
 void Call::on_request_end() {
@@ -254,7 +277,7 @@ void Call::on_downstream_closed() {
   waiting_.reset();
   output_subscription_.reset();
   // What the host will not read any more must not hold the instance's window.
-  consume_response(down_body_.bytes.size());
+  consume_response(down_body_.bytes.size() + std::exchange(held_, 0));
   down_body_.bytes.clear();
   if (up_open_) {
     reset_upstream(wire::kCancel);
@@ -284,6 +307,7 @@ void Call::on_headers(wire::SessionHandler::Block block, wire::HeaderList& heade
     if (end_stream) response_ended();
   } else {
     trailers_.swap(headers);
+    pass_held_prefix();
     down().finish_with_trailers(down_stream_, down_body_, trailers_);
     response_ended();
   }
@@ -291,17 +315,18 @@ void Call::on_headers(wire::SessionHandler::Block block, wire::HeaderList& heade
 
 void Call::on_data(const std::uint8_t* data, std::size_t size) {
   if (downstream_ == nullptr || response_ended_) return consume_response(size);
-  std::size_t passed = size;
-  const auto too_large = scans_reply_ ? scan_reply(data, passed) : std::nullopt;
-  if (!down_body_.bytes.append(data, passed)) return consume_response(size);
-  consume_response(size - passed);
-  if (too_large) return answer(message_too_large(Reason::kReplyTooLarge, *too_large));
+  if (!pass_reply(data, size)) {
+    consume_response(size);
+    return answer(make_error(Reason::kInternal, "out of memory"));
+  }
+  if (response_ended_) return;
   down().resume(down_stream_, down_body_);
   down_transport_->touch();
 }
 
 void Call::on_end_of_data() {
   if (downstream_ == nullptr || response_ended_) return;
+  pass_held_prefix();
   down().finish(down_stream_, down_body_);
   down_transport_->touch();
   response_ended();

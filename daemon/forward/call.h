@@ -65,7 +65,7 @@ class Call final : public StreamSink, public CallHook {
   void answer_http(std::string_view http_status);
   void set_deadline();
   void scan_request(const std::uint8_t* data, std::size_t size);
-  std::optional<std::uint64_t> scan_reply(const std::uint8_t* data, std::size_t& size);
+  bool pass_reply(const std::uint8_t* data, std::size_t size);
   Error message_too_large(Reason reason, std::uint64_t size) const;
   // go-plugin's services that the daemon answers itself (lifecycle_calls.cc).
   bool answer_lifecycle_call();
@@ -74,6 +74,7 @@ class Call final : public StreamSink, public CallHook {
   void response_ended();
   void upstream_ended();
   void drop_request_body();
+  void pass_held_prefix();
   void reset_upstream(std::uint32_t error_code);
   void consume_request(std::size_t size);
   void consume_response(std::size_t size);
@@ -104,6 +105,7 @@ class Call final : public StreamSink, public CallHook {
   wire::MessageScanner scanner_;
   wire::MessageScanner reply_scanner_;
   bool scans_reply_ = false;
+  std::uint8_t held_ = 0;  // Bytes of a reply's message prefix, see pass_reply(); not consumed yet.
   std::uint64_t request_received_ = 0;
   std::uint64_t request_consumed_ = 0;
   std::uint32_t attempts_ = 0;

@@ -101,6 +101,27 @@ TEST_F(WindowsTest, WhatWaitsForAHostWhenThePluginResetsTheCall) {
   }
 }
 
+// Four bytes with each call: this takes more of them than the others.
+TEST_F(WindowsTest, WhatIsHeldOfAMessagesPrefix) {
+  serve_ = [](Peer& plugin, Stream& stream) {
+    plugin.respond(stream);
+    plugin.send(stream, std::string(4, '\0'));
+  };
+  apply({manifest("echo")});
+  const auto host = connect();
+  for (int i = 0; i < (128 << 10) / 4 + 10; ++i) {
+    Stream& call = host->request("/test.echo/Do", {}, false);
+    run_until(
+        [&] { return !call.headers.empty() && !plugin().streams.empty() && seen().sent == 4; },
+        "the plugin to send");
+    ASSERT_FALSE(HasFatalFailure()) << "call " << i;
+    host->reset(call, wire::kCancel);
+    wait_closed(seen());
+    host->streams.clear();
+    plugin().streams.clear();
+  }
+}
+
 class LargeRepliesTest : public WindowsTest {
  protected:
   /// Calls whose replies have `size` bytes, where 1,000 are allowed.
