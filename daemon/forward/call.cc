@@ -98,6 +98,17 @@ void Call::wait_for_instance() {
 void Call::forward_to_plugin(const std::shared_ptr<plugin::Instance>& instance) {
   // Between the news that it is ready and now it may have ended.
   if (!instance->ready()) return wait_for_instance();
+  UpstreamCore& core = static_cast<Upstream&>(instance->connection()).core();
+  if (core.has_place()) return open_at_plugin(instance);
+  waiting_ = core.wait_place([this, instance] {
+    const FlushQueue::Turn turn(context_.queue);
+    const auto ticket = std::exchange(waiting_, nullptr);
+    open_at_plugin(instance);
+  });
+}
+
+void Call::open_at_plugin(const std::shared_ptr<plugin::Instance>& instance) {
+  if (!instance->ready()) return wait_for_instance();
   if (!open_upstream(static_cast<Upstream&>(instance->connection()).core())) {
     if (++attempts_ < kMaxAttempts) return wait_for_instance();
     return answer(Error{Reason::kPluginProtocolError,
@@ -497,7 +508,11 @@ void Call::set_deadline() {
     std::string message = "no answer within " + std::to_string(ms) + " ms";
     if (plugin_) {
       message += " from plugin '" + plugin_->name() + "'";
-      if (up_stream_ < 0) message += ", which has not become ready";
+      if (up_stream_ < 0) {
+        message += plugin_->ready_instance(downstream_->host().id) != nullptr
+                       ? ", which takes no more calls at a time"
+                       : ", which has not become ready";
+      }
     }
     if (!deadline_setting_.empty()) message += " (" + std::string(deadline_setting_) + ")";
     answer(make_error(Reason::kCallTimeout, message));

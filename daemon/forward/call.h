@@ -58,6 +58,7 @@ class Call final : public StreamSink, public CallHook {
   void route();
   void wait_for_instance();
   void forward_to_plugin(const std::shared_ptr<plugin::Instance>& instance);
+  void open_at_plugin(const std::shared_ptr<plugin::Instance>& instance);
   void forward_to_control();
   bool open_upstream(UpstreamCore& core);
   bool may_send_again() const;
@@ -94,7 +95,7 @@ class Call final : public StreamSink, public CallHook {
   std::shared_ptr<plugin::Plugin> plugin_;      // Null: the control service.
   bool counted_ = false;                        // Has one of the plugin's calls.max_concurrent.
   std::shared_ptr<plugin::Instance> instance_;  // The one the call was sent to.
-  std::shared_ptr<void> waiting_;               // A wait for an instance or an explanation.
+  std::shared_ptr<void> waiting_;               // A wait for an instance, a place, an explanation.
 
   wire::HeaderList request_;
   wire::HeaderList trailers_;

@@ -38,17 +38,34 @@ wire::StreamId UpstreamCore::open(const wire::HeaderList& headers, wire::Body* b
   return stream;
 }
 
+std::shared_ptr<void> UpstreamCore::wait_place(std::function<void()> callback) {
+  const auto wait = std::make_shared<PlaceWait>();
+  wait->callback = std::move(callback);
+  places_.push_back(*wait);
+  return wait;
+}
+
+void UpstreamCore::give_places() {
+  while (!places_.empty() && (!accepts_streams() || has_place())) {
+    const auto callback = std::move(places_.front().callback);
+    places_.pop_front();
+    callback();
+  }
+}
+
 void UpstreamCore::close() {
   if (closed_) return;
   closed_ = true;
   const auto keep = std::exchange(self_, nullptr);
   transport_->detach();
   lose_streams();
+  give_places();
   changed_.cancel();
 }
 
 void UpstreamCore::release() {
   going_away_ = true;
+  give_places();
   changed_.cancel();
   close_if_released();
 }
@@ -75,6 +92,7 @@ void UpstreamCore::on_transport_closed(const std::string&) {
   closed_ = true;
   const auto keep = std::exchange(self_, nullptr);
   lose_streams();
+  give_places();
   changed_.cancel();
 }
 
@@ -111,17 +129,20 @@ void UpstreamCore::on_stream_closed(wire::StreamId, void* user, std::uint32_t er
   StreamSink& sink = *sink_of(user);
   sinks_.erase(sinks_.iterator_to(sink));
   sink.on_closed(error_code);
+  give_places();
   close_if_released();
 }
 
 void UpstreamCore::on_goaway(wire::StreamId, std::uint32_t) {
   going_away_ = true;
+  give_places();
   changed_.cancel();
   close_if_released();
 }
 
 void UpstreamCore::on_settings() {
   settings_seen_ = true;
+  give_places();
   changed_.cancel();
 }
 
