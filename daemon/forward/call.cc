@@ -63,7 +63,12 @@ void Call::route() {
   const AccessPolicy& access = context_.policy.access;
   const auto refusal = plugin_ ? access.refuse_call(peer, plugin_->manifest())
                                : access.refuse_control(peer, request_.get(":path"));
-  if (refusal) return answer(*refusal);
+  if (refusal) {
+    const std::string what = plugin_ ? plugin_->name() : std::string("the control service");
+    const auto line = context_.refusals.note(what, refusal->message.substr(0, 512), arrived_);
+    if (line) context_.report("call-refused", *line);
+    return answer(*refusal);
+  }
   set_deadline();
   if (response_ended_) return;
   if (!plugin_) return forward_to_control();

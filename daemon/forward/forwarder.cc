@@ -6,7 +6,7 @@ namespace plugind::forward {
 
 Forwarder::Forwarder(boost::asio::any_io_executor loop, FlushQueue& queue,
                      UpstreamConnector& connector, plugin::Supervisor& supervisor,
-                     plugin::Endpoint control, const wire::Limits& limits, Listener::Report report,
+                     plugin::Endpoint control, const wire::Limits& limits, Report report,
                      HostPolicy policy)
     : supervisor_(supervisor),
       deadlines_(loop),
@@ -21,16 +21,18 @@ Forwarder::Forwarder(boost::asio::any_io_executor loop, FlushQueue& queue,
                .router = router_,
                .control = control_,
                .limits = limits,
-               .policy = std::move(policy),
+               .policy = policy,
+               .report = std::move(report),
+               .admission = {policy.connections, policy.access},
+               .refusals = {},
                .header_pool = {},
                .draining = false,
-               .counters = {}},
-      report_(std::move(report)) {}
+               .counters = {}} {}
 
 Forwarder::~Forwarder() = default;
 
 void Forwarder::listen(platform::LocalSocket front) {
-  front_ = Listener::open(context_, std::move(front), "", report_);
+  front_ = Listener::open(context_, std::move(front), "");
   front_->start();
 }
 
@@ -55,10 +57,10 @@ void Forwarder::open_plugin_socket(const std::string& name) {
   const std::string path = supervisor_.plugin_socket_path(name).string();
   auto socket = platform::LocalSocket::listen(path, context_.policy.plugin_sockets);
   if (!socket) {
-    report_("plugin-socket-failed", "plugin=" + name + " " + socket.error().message);
+    context_.report("plugin-socket-failed", "plugin=" + name + " " + socket.error().message);
     return;
   }
-  auto listener = Listener::open(context_, std::move(*socket), name, report_);
+  auto listener = Listener::open(context_, std::move(*socket), name);
   listener->start();
   plugin_sockets_.emplace(name, std::move(listener));
 }

@@ -24,7 +24,7 @@ class Forwarder {
   /// else may be able to connect there, as what comes in through the forwarder has been checked.
   Forwarder(boost::asio::any_io_executor loop, FlushQueue& queue, UpstreamConnector& connector,
             plugin::Supervisor& supervisor, plugin::Endpoint control, const wire::Limits& limits,
-            Listener::Report report, HostPolicy policy = {});
+            Report report, HostPolicy policy = {});
   ~Forwarder();
 
   /// Serves the front socket.
@@ -47,7 +47,6 @@ class Forwarder {
   Router router_;
   ControlLink control_;
   Context context_;
-  Listener::Report report_;
   std::shared_ptr<Listener> front_;
   std::map<std::string, std::shared_ptr<Listener>> plugin_sockets_;
   plugin::EventBus::Subscription watch_;

@@ -18,12 +18,9 @@ namespace plugind::forward {
 
 class Listener : public std::enable_shared_from_this<Listener> {
  public:
-  /// Called with one line for the log.
-  using Report = std::function<void(const std::string& event, const std::string& detail)>;
-
   /// Takes over a listening Unix socket.
   static std::shared_ptr<Listener> open(Context& context, platform::LocalSocket socket,
-                                        std::string bound_plugin, Report report);
+                                        std::string bound_plugin);
   void start();
   /// Takes no new connection and says GOAWAY on those there are.
   void drain();
@@ -33,14 +30,15 @@ class Listener : public std::enable_shared_from_this<Listener> {
  private:
   using Acceptor = boost::asio::local::stream_protocol::acceptor;
 
-  Listener(Context& context, platform::LocalSocket socket, std::string bound_plugin, Report report);
+  Listener(Context& context, platform::LocalSocket socket, std::string bound_plugin);
   void accept();
   void on_accept(const boost::system::error_code& ec, Transport::Socket socket);
+  void refuse(Transport::Socket socket, const platform::PeerIdentity& peer, const std::string& why);
+  void closed(const Downstream& downstream);
   void close_acceptor();
 
   Context& context_;
   const std::string bound_plugin_;
-  Report report_;
   // Its file and lock stay as long as this object, so that no other daemon comes in between.
   platform::LocalSocket socket_;
   Acceptor acceptor_;

@@ -208,7 +208,10 @@ void ForwardTest::apply(std::vector<plugin::Manifest> manifests) {
     forwarder_ = std::make_unique<Forwarder>(
         loop_.get_executor(), queue_, connector_, *supervisor_,
         plugin::Endpoint{"unix:" + (directory_ / "control.sock").string()}, limits_,
-        [](const std::string&, const std::string&) {}, policy_);
+        [this](const std::string& event, const std::string& detail) {
+          reports_.push_back(event + " " + detail);
+        },
+        policy_);
     forwarder_->open_plugin_sockets();
     auto front = platform::LocalSocket::listen(directory_ / "front.sock");
     ASSERT_TRUE(front) << front.error().message;

@@ -119,7 +119,8 @@ class ForwardTest : public ::testing::Test, private plugin::Dialect {
   boost::asio::io_context loop_;
   FlushQueue queue_{loop_.get_executor()};
   wire::Limits limits_;
-  HostPolicy policy_;  ///< Set before apply().
+  HostPolicy policy_;                 ///< Set before apply().
+  std::vector<std::string> reports_;  ///< The forwarder's log.
   UpstreamConnector connector_;
   plugind::testing::FakeProcessFactory processes_;
   std::unique_ptr<plugin::Clock> clock_;
