@@ -12,7 +12,7 @@ DEBIAN_PACKAGES=(
   libgtest-dev libgmock-dev libbenchmark-dev
 )
 # What only running the tests needs.
-TEST_PACKAGES=(clang-format clang-19 libclang-rt-19-dev strace)
+TEST_PACKAGES=(clang-format clang-19 libclang-rt-19-dev strace valgrind)
 
 _package_missing() {
   [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) != installed ]]
