@@ -95,6 +95,13 @@ std::expected<void, Error> Daemon::start() {
                           .runtime_dir = runtime_dir_->path(),
                           .lanes = options_.workers});
   watch_events();
+  const std::size_t connections =
+      forward::connections_within(options_.hosts.max_connections, platform::max_descriptors());
+  if (connections < options_.hosts.max_connections) {
+    log_info("connections-limited",
+             {{"connections", std::to_string(connections)},
+              {"cause", "the limit on open files (LimitNOFILE=, ulimit -n)"}});
+  }
   forwarder_ = std::make_unique<forward::Forwarder>(
       loop_.get_executor(), flush_queue_, connector_, *supervisor_,
       plugin::Endpoint{"unix:" + runtime_dir_->control_socket().string()}, options_.hosts.limits,
@@ -103,6 +110,7 @@ std::expected<void, Error> Daemon::start() {
       },
       forward::HostPolicy{
           .access = forward::AccessPolicy(platform::own_user_id(), options_.hosts.admin_group),
+          .connections = {.all = connections, .per_user = options_.hosts.max_connections_per_user},
           .idle_timeout = options_.hosts.idle_timeout,
           .plugin_sockets = {.mode = options_.hosts.socket_mode,
                              .group = options_.hosts.socket_group,

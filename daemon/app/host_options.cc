@@ -65,6 +65,15 @@ void HostOptionTexts::add_to(CLI::App& app) {
                  "Close a host's connection that had no call for so long, up to 24h. 0s: never")
       ->type_name("DURATION")
       ->capture_default_str();
+  app.add_option("--max-connections", max_connections_,
+                 "Connections of hosts at a time, 32 to 1000000; fewer where the system's limit on "
+                 "open files leaves no room. The last 16 are for root and the daemon's user")
+      ->type_name("COUNT")
+      ->capture_default_str();
+  app.add_option("--max-connections-per-user", max_connections_per_user_,
+                 "Of them, those of each user but root and the daemon's, 1 to 1000000")
+      ->type_name("COUNT")
+      ->capture_default_str();
   app.add_option("--admin-group", admin_group_,
                  "Group whose members may start, stop, restart and reload, as root and the "
                  "daemon's user may: a name or a gid")
@@ -93,6 +102,17 @@ std::expected<HostOptions, std::string> HostOptionTexts::parse() const {
       quantity("connection-idle-timeout", idle_timeout_, plugin::parse_duration, "0s", "24h");
   if (!idle) return Wrong(idle.error());
   options.idle_timeout = *idle;
+  const auto connections = number_of(max_connections_);
+  if (!connections || *connections < 32 || *connections > 1'000'000) {
+    return wrong("max-connections", "must be from 32 to 1000000, not " + max_connections_);
+  }
+  options.max_connections = *connections;
+  const auto per_user = number_of(max_connections_per_user_);
+  if (!per_user || *per_user < 1 || *per_user > 1'000'000) {
+    return wrong("max-connections-per-user",
+                 "must be from 1 to 1000000, not " + max_connections_per_user_);
+  }
+  options.max_connections_per_user = *per_user;
   if (!admin_group_.empty()) {
     auto group = group_of("admin-group", admin_group_);
     if (!group) return Wrong(group.error());

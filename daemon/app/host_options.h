@@ -20,6 +20,8 @@ namespace plugind::app {
 struct HostOptions {
   wire::Limits limits;                        ///< --max-concurrent-streams, --max-metadata-size
   std::chrono::milliseconds idle_timeout{0};  ///< --connection-idle-timeout; 0: never
+  std::uint32_t max_connections = 10'000;     ///< --max-connections
+  std::uint32_t max_connections_per_user = 1'024;   ///< --max-connections-per-user
   std::optional<plugin::Account> admin_group = {};  ///< --admin-group
   std::uint32_t socket_mode = 0600;                 ///< --socket-mode
   std::optional<std::uint32_t> socket_group = {};   ///< --socket-group, as a gid
@@ -37,6 +39,8 @@ class HostOptionTexts {
   std::string max_streams_ = "1024";
   std::string max_metadata_ = "64KiB";
   std::string idle_timeout_ = "0s";
+  std::string max_connections_ = "10000";
+  std::string max_connections_per_user_ = "1024";
   std::string admin_group_;
   std::string socket_mode_;
   std::string socket_group_;

@@ -27,10 +27,10 @@ class AccessPolicy {
   /// if it may.
   std::optional<Error> refuse_control(const platform::PeerIdentity& peer,
                                       std::string_view path) const;
-
- private:
+  /// Root, or the daemon's own user.
   bool is_master(const platform::PeerIdentity& peer) const;
 
+ private:
   std::uint32_t own_uid_;
   std::optional<plugin::Account> admin_group_;
 };

@@ -1,6 +1,7 @@
 #include "daemon/forward/call.h"
 
 #include <charconv>
+#include <cstring>
 #include <string>
 #include <utility>
 
@@ -62,7 +63,12 @@ void Call::route() {
   const AccessPolicy& access = context_.policy.access;
   const auto refusal = plugin_ ? access.refuse_call(peer, plugin_->manifest())
                                : access.refuse_control(peer, request_.get(":path"));
-  if (refusal) return answer(*refusal);
+  if (refusal) {
+    const std::string what = plugin_ ? plugin_->name() : std::string("the control service");
+    const auto line = context_.refusals.note(what, refusal->message.substr(0, 512), arrived_);
+    if (line) context_.report("call-refused", *line);
+    return answer(*refusal);
+  }
   set_deadline();
   if (response_ended_) return;
   if (!plugin_) return forward_to_control();
@@ -96,6 +102,17 @@ void Call::wait_for_instance() {
 
 void Call::forward_to_plugin(const std::shared_ptr<plugin::CallInstance>& instance) {
   // Between the news that it is ready and now it may have ended.
+  if (!instance->ready()) return wait_for_instance();
+  UpstreamCore& core = static_cast<Upstream&>(instance->connection()).core();
+  if (core.has_place()) return open_at_plugin(instance);
+  waiting_ = core.wait_place([this, instance] {
+    const FlushQueue::Turn turn(context_.queue);
+    const auto ticket = std::exchange(waiting_, nullptr);
+    open_at_plugin(instance);
+  });
+}
+
+void Call::open_at_plugin(const std::shared_ptr<plugin::CallInstance>& instance) {
   if (!instance->ready()) return wait_for_instance();
   if (!open_upstream(static_cast<Upstream&>(instance->connection()).core())) {
     if (++attempts_ < kMaxAttempts) return wait_for_instance();
@@ -214,23 +231,45 @@ Error Call::message_too_large(Reason reason, std::uint64_t size) const {
           {{"plugin", plugin_->name()}}};
 }
 
-// The size of the message that is over the bound and begins in these bytes, which are cut to what
-// stands before it.  (Of a prefix that comes in pieces the first ones have gone to the host, who
-// then has the status after an unfinished prefix.)
-std::optional<std::uint64_t> Call::scan_reply(const std::uint8_t* data, std::size_t& size) {
+// Takes bytes of the reply into what goes to the host, up to the beginning of a message that is
+// over the bound: the answer to that must not follow an unfinished prefix, which clients take for a
+// broken reply whatever the status says.  So a prefix that comes in pieces is held until it is
+// complete; the scanner has its bytes.  False: out of memory.
+bool Call::pass_reply(const std::uint8_t* data, std::size_t size) {
+  if (!scans_reply_) return down_body_.bytes.append(data, size);
+  std::uint8_t head[wire::kMessagePrefixSize];  // What was held of a prefix that goes on in `data`.
+  const std::size_t head_size = held_;
+  std::memcpy(head, reply_scanner_.partial_prefix(), head_size);
   const std::uint64_t most = plugin_->manifest().calls_max_message;
   const std::uint8_t* at = data;
   std::size_t left = size;
   while (true) {
     const wire::MessageScanner::Step step = reply_scanner_.next(at, left);
     using Event = wire::MessageScanner::Event;
-    if (step.event == Event::kNeedMore || step.event == Event::kInvalid) return std::nullopt;
-    if (step.event == Event::kBegin && step.size > most) {
-      const auto read = static_cast<std::size_t>(at - data);
-      size = read > wire::kMessagePrefixSize ? read - wire::kMessagePrefixSize : 0;
-      return step.size;
+    if (step.event == Event::kNeedMore || step.event == Event::kInvalid) break;
+    if (step.event != Event::kBegin || step.size <= most) continue;
+    // It is the first message of these bytes if so few of them have been read.
+    const auto read = static_cast<std::size_t>(at - data);
+    const std::size_t passed =
+        read < wire::kMessagePrefixSize ? 0 : read - wire::kMessagePrefixSize;
+    if (read >= wire::kMessagePrefixSize) {
+      held_ = 0;
+      if (!down_body_.bytes.append(head, head_size)) return false;
     }
+    if (!down_body_.bytes.append(data, passed)) return false;
+    consume_response(size - passed);
+    answer(message_too_large(Reason::kReplyTooLarge, step.size));
+    return true;
   }
+  held_ = static_cast<std::uint8_t>(reply_scanner_.partial_prefix_size());
+  if (held_ == head_size + size) return true;  // Nothing but a prefix that is still incomplete.
+  return down_body_.bytes.append(head, head_size) && down_body_.bytes.append(data, size - held_);
+}
+
+// The reply ends within a prefix; that is for the host to see.
+void Call::pass_held_prefix() {
+  const std::size_t size = std::exchange(held_, 0);
+  if (!down_body_.bytes.append(reply_scanner_.partial_prefix(), size)) consume_response(size);
 }
 
 void Call::on_request_end() {
@@ -255,9 +294,13 @@ void Call::on_downstream_closed() {
   waiting_.reset();
   output_subscription_.reset();
   // What the host will not read any more must not hold the instance's window.
-  consume_response(down_body_.bytes.size());
+  consume_response(down_body_.bytes.size() + std::exchange(held_, 0));
   down_body_.bytes.clear();
-  if (up_open_) reset_upstream(wire::kCancel);
+  if (up_open_) {
+    reset_upstream(wire::kCancel);
+  } else {
+    drop_request_body();  // No instance is going to take it.
+  }
   delete_if_done();
 }
 
@@ -281,6 +324,7 @@ void Call::on_headers(wire::SessionHandler::Block block, wire::HeaderList& heade
     if (end_stream) response_ended();
   } else {
     trailers_.swap(headers);
+    pass_held_prefix();
     down().finish_with_trailers(down_stream_, down_body_, trailers_);
     response_ended();
   }
@@ -288,17 +332,18 @@ void Call::on_headers(wire::SessionHandler::Block block, wire::HeaderList& heade
 
 void Call::on_data(const std::uint8_t* data, std::size_t size) {
   if (downstream_ == nullptr || response_ended_) return consume_response(size);
-  std::size_t passed = size;
-  const auto too_large = scans_reply_ ? scan_reply(data, passed) : std::nullopt;
-  if (!down_body_.bytes.append(data, passed)) return consume_response(size);
-  consume_response(size - passed);
-  if (too_large) return answer(message_too_large(Reason::kReplyTooLarge, *too_large));
+  if (!pass_reply(data, size)) {
+    consume_response(size);
+    return answer(make_error(Reason::kInternal, "out of memory"));
+  }
+  if (response_ended_) return;
   down().resume(down_stream_, down_body_);
   down_transport_->touch();
 }
 
 void Call::on_end_of_data() {
   if (downstream_ == nullptr || response_ended_) return;
+  pass_held_prefix();
   down().finish(down_stream_, down_body_);
   down_transport_->touch();
   response_ended();
@@ -323,7 +368,7 @@ void Call::on_closed(std::uint32_t error_code) {
     // Clients make the gRPC status of the HTTP/2 code, as the specification's table says.
     down().reset(down_stream_, error_code == wire::kNoError ? wire::kInternalError : error_code);
     down_transport_->touch();
-    response_ended_ = true;
+    response_ended();
   }
   delete_if_done();
 }
@@ -399,13 +444,8 @@ void Call::response_ended() {
   response_ended_ = true;
   waiting_.reset();
   if (deadline_entry_) context_.deadlines.remove(*std::exchange(deadline_entry_, std::nullopt));
-  if (up_open_) {
-    // The plugin has answered; what the host still sends is of no use to it.
-    if (!request_ended_) reset_upstream(wire::kNoError);
-  } else {
-    consume_request(up_body_.bytes.size());
-    up_body_.bytes.clear();
-  }
+  // The plugin has answered; what the host still sends is of no use to it.
+  if (up_open_ && !request_ended_) reset_upstream(wire::kNoError);
 }
 
 void Call::upstream_ended() {
@@ -415,10 +455,12 @@ void Call::upstream_ended() {
     --context_.counters.calls_at_plugins;
   }
   // Request bytes that the instance never took.  Those that may be sent again stay counted.
-  if (downstream_ == nullptr || response_ended_ || !may_send_again()) {
-    consume_request(up_body_.bytes.size());
-    up_body_.bytes.clear();
-  }
+  if (downstream_ == nullptr || response_ended_ || !may_send_again()) drop_request_body();
+}
+
+void Call::drop_request_body() {
+  consume_request(up_body_.bytes.size());
+  up_body_.bytes.clear();
 }
 
 void Call::reset_upstream(std::uint32_t error_code) {
@@ -472,7 +514,11 @@ void Call::set_deadline() {
     std::string message = "no answer within " + std::to_string(ms) + " ms";
     if (plugin_) {
       message += " from plugin '" + plugin_->name() + "'";
-      if (up_stream_ < 0) message += ", which has not become ready";
+      if (up_stream_ < 0) {
+        message += plugin_->ready_instance(downstream_->host().id) != nullptr
+                       ? ", which takes no more calls at a time"
+                       : ", which has not become ready";
+      }
     }
     if (!deadline_setting_.empty()) message += " (" + std::string(deadline_setting_) + ")";
     answer(make_error(Reason::kCallTimeout, message));

@@ -58,6 +58,7 @@ class Call final : public StreamSink, public CallHook {
   void route();
   void wait_for_instance();
   void forward_to_plugin(const std::shared_ptr<plugin::CallInstance>& instance);
+  void open_at_plugin(const std::shared_ptr<plugin::CallInstance>& instance);
   void forward_to_control();
   bool open_upstream(UpstreamCore& core);
   bool may_send_again() const;
@@ -65,7 +66,7 @@ class Call final : public StreamSink, public CallHook {
   void answer_http(std::string_view http_status);
   void set_deadline();
   void scan_request(const std::uint8_t* data, std::size_t size);
-  std::optional<std::uint64_t> scan_reply(const std::uint8_t* data, std::size_t& size);
+  bool pass_reply(const std::uint8_t* data, std::size_t size);
   Error message_too_large(Reason reason, std::uint64_t size) const;
   // go-plugin's services that the daemon answers itself (lifecycle_calls.cc).
   bool answer_lifecycle_call();
@@ -73,6 +74,8 @@ class Call final : public StreamSink, public CallHook {
 
   void response_ended();
   void upstream_ended();
+  void drop_request_body();
+  void pass_held_prefix();
   void reset_upstream(std::uint32_t error_code);
   void consume_request(std::size_t size);
   void consume_response(std::size_t size);
@@ -92,7 +95,7 @@ class Call final : public StreamSink, public CallHook {
   std::shared_ptr<plugin::CallTarget> plugin_;      // Null: the control service.
   bool counted_ = false;                            // Has one of the plugin's calls.max_concurrent.
   std::shared_ptr<plugin::CallInstance> instance_;  // The one the call was sent to.
-  std::shared_ptr<void> waiting_;                   // A wait for an instance or an explanation.
+  std::shared_ptr<void> waiting_;  // A wait for an instance, a place, an explanation.
 
   wire::HeaderList request_;
   wire::HeaderList trailers_;
@@ -103,6 +106,7 @@ class Call final : public StreamSink, public CallHook {
   wire::MessageScanner scanner_;
   wire::MessageScanner reply_scanner_;
   bool scans_reply_ = false;
+  std::uint8_t held_ = 0;  // Bytes of a reply's message prefix, see pass_reply(); not consumed yet.
   std::uint64_t request_received_ = 0;
   std::uint64_t request_consumed_ = 0;
   std::uint32_t attempts_ = 0;

@@ -6,11 +6,14 @@
 #include <cstdint>
 #include <expected>
 #include <functional>
+#include <string>
 
 #include "daemon/forward/access.h"
+#include "daemon/forward/admission.h"
 #include "daemon/forward/deadlines.h"
 #include "daemon/forward/flush_queue.h"
 #include "daemon/forward/header_pool.h"
+#include "daemon/forward/refusal_log.h"
 #include "daemon/forward/router.h"
 #include "daemon/platform/local_socket.h"
 #include "daemon/platform/peer_identity.h"
@@ -30,6 +33,7 @@ struct Counters {
 /// What holds for hosts and their connections.
 struct HostPolicy {
   AccessPolicy access{};
+  Admission::Bounds connections{};
   /// After so long without a call a connection is closed; 0: never.
   std::chrono::milliseconds idle_timeout{0};
   /// Of plugin sockets.  The front socket's lock guards the whole runtime directory.
@@ -38,6 +42,9 @@ struct HostPolicy {
   std::function<std::expected<platform::PeerIdentity, Error>(int socket)> identify =
       platform::peer_identity;
 };
+
+/// Called with one line for the log.
+using Report = std::function<void(const std::string& event, const std::string& detail)>;
 
 /// A loop of several that forward; every connection and call stays on one.
 struct LaneNumber {
@@ -55,6 +62,8 @@ struct Context {
   ControlLink& control;
   wire::Limits limits;
   HostPolicy policy;
+  Report report;
+  RefusalLog refusals;
   HeaderPool header_pool;
   bool draining = false;
   Counters counters;

@@ -92,13 +92,9 @@ void Downstream::on_headers(wire::StreamId, void* user, Block block, wire::Heade
   }
 }
 
-void Downstream::on_data(wire::StreamId stream, void* user, const std::uint8_t* data,
-                         std::size_t size) {
-  if (user == nullptr) {
-    transport_->session().consume(stream, size);
-  } else {
-    call_of(user)->on_request_data(data, size);
-  }
+void Downstream::on_data(wire::StreamId, void* user, const std::uint8_t* data, std::size_t size) {
+  // What belongs to no stream any more nghttp2 drops, and gives back, by itself.
+  if (user != nullptr) call_of(user)->on_request_data(data, size);
 }
 
 void Downstream::on_end_of_data(wire::StreamId, void* user) {

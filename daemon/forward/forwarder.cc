@@ -8,24 +8,25 @@ namespace plugind::forward {
 
 Forwarder::Forwarder(boost::asio::any_io_executor loop, FlushQueue& queue,
                      UpstreamConnector& connector, plugin::Supervisor& supervisor,
-                     plugin::Endpoint control, const wire::Limits& limits, Listener::Report report,
+                     plugin::Endpoint control, const wire::Limits& limits, Report report,
                      HostPolicy policy, const WorkerOptions& workers)
     : loop_(loop),
       supervisor_(supervisor),
       policy_(std::move(policy)),
       report_(std::move(report)),
+      admission_(policy_.connections, policy_.access),
       hosts_([&supervisor](plugin::HostId host) { supervisor.host_gone(host); },
              [&supervisor](plugin::HostId host) { supervisor.host_back(host); }),
       connections_(workers.count),
       port_(std::make_shared<LoopPort>(loop)),
       lane_(loop, {0, static_cast<std::uint32_t>(workers.count)}, queue, connector, supervisor,
-            control, limits, policy_,
+            control, limits, policy_, report_,
             [this](const Host& host, const std::string& why) { on_gone(0, host, why); }) {
   for (std::size_t i = 1; i < workers.count; ++i) {
     const LaneNumber number{static_cast<std::uint32_t>(i),
                             static_cast<std::uint32_t>(workers.count)};
     workers_.push_back(std::make_unique<Worker>(
-        number, port_, supervisor, control, limits, policy_,
+        number, port_, supervisor, control, limits, policy_, report_,
         [this, i, weak = std::weak_ptr<void>(alive_)](const Host& host, const std::string& why) {
           if (!weak.expired()) on_gone(i, host, why);
         },
@@ -39,8 +40,8 @@ Forwarder::~Forwarder() = default;
 void Forwarder::listen(platform::LocalSocket front) {
   front_ = Listener::open(
       loop_, policy_, std::move(front),
-      [this](Transport::Socket socket, const platform::PeerIdentity& peer) {
-        on_accepted(std::move(socket), "", peer);
+      [this](Transport::Socket& socket, const platform::PeerIdentity& peer) {
+        return on_accepted(socket, "", peer);
       },
       report_);
   front_->start();
@@ -80,8 +81,8 @@ void Forwarder::open_plugin_socket(const std::string& name) {
   }
   auto listener = Listener::open(
       loop_, policy_, std::move(*socket),
-      [this, name](Transport::Socket connection, const platform::PeerIdentity& peer) {
-        on_accepted(std::move(connection), name, peer);
+      [this, name](Transport::Socket& connection, const platform::PeerIdentity& peer) {
+        return on_accepted(connection, name, peer);
       },
       report_);
   listener->start();
@@ -97,8 +98,16 @@ void Forwarder::close_plugin_socket(const std::string& name) {
   for (const auto& worker : workers_) worker->close(name);
 }
 
-void Forwarder::on_accepted(Transport::Socket socket, const std::string& bound_plugin,
-                            const platform::PeerIdentity& peer) {
+std::optional<std::string> Forwarder::on_accepted(Transport::Socket& socket,
+                                                  const std::string& bound_plugin,
+                                                  const platform::PeerIdentity& peer) {
+  if (auto why = admission_.enter(peer)) {
+    const std::string who = peer.known ? "uid " + std::to_string(peer.uid) : "unknown";
+    const auto line =
+        refusals_.note(who, "of " + who + ": " + *why, std::chrono::steady_clock::now());
+    if (line) report_("connection-refused", *line);
+    return why;
+  }
   const auto least = std::ranges::min_element(connections_);
   ++*least;
   const auto lane = static_cast<std::size_t>(least - connections_.begin());
@@ -108,11 +117,13 @@ void Forwarder::on_accepted(Transport::Socket socket, const std::string& bound_p
   } else {
     workers_[lane - 1]->add(std::move(socket), bound_plugin, std::move(host));
   }
+  return std::nullopt;
 }
 
 void Forwarder::on_gone(std::size_t lane, const Host& host, const std::string& why) {
   --connections_[lane];
   hosts_.disconnected(host);
+  admission_.leave(host.peer);
   if (why.starts_with("protocol error")) {
     report_("host-protocol-error", host.peer.host.describe() + ": " + why);
   }

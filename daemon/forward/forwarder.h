@@ -6,9 +6,11 @@
 #include <cstddef>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "daemon/forward/admission.h"
 #include "daemon/forward/connector.h"
 #include "daemon/forward/context.h"
 #include "daemon/forward/flush_queue.h"
@@ -16,6 +18,7 @@
 #include "daemon/forward/lane.h"
 #include "daemon/forward/listener.h"
 #include "daemon/forward/loop_port.h"
+#include "daemon/forward/refusal_log.h"
 #include "daemon/forward/worker.h"
 #include "daemon/plugin/supervisor.h"
 
@@ -35,7 +38,7 @@ class Forwarder {
   /// The supervisor's Environment::lanes is `workers.count`.
   Forwarder(boost::asio::any_io_executor loop, FlushQueue& queue, UpstreamConnector& connector,
             plugin::Supervisor& supervisor, plugin::Endpoint control, const wire::Limits& limits,
-            Listener::Report report, HostPolicy policy = {}, const WorkerOptions& workers = {});
+            Report report, HostPolicy policy = {}, const WorkerOptions& workers = {});
   /// Ends the workers' threads.
   ~Forwarder();
 
@@ -58,15 +61,17 @@ class Forwarder {
  private:
   void open_plugin_socket(const std::string& name);
   void close_plugin_socket(const std::string& name);
-  void on_accepted(Transport::Socket socket, const std::string& bound_plugin,
-                   const platform::PeerIdentity& peer);
+  std::optional<std::string> on_accepted(Transport::Socket& socket, const std::string& bound_plugin,
+                                         const platform::PeerIdentity& peer);
   void on_gone(std::size_t lane, const Host& host, const std::string& why);
   void on_event(const plugin::Event& event);
 
   boost::asio::any_io_executor loop_;
   plugin::Supervisor& supervisor_;
   const HostPolicy policy_;
-  Listener::Report report_;
+  const Report report_;
+  Admission admission_;
+  RefusalLog refusals_;
   HostTable hosts_;
   std::vector<std::size_t> connections_;  ///< Of each lane.
   const std::shared_ptr<void> alive_ = std::make_shared<int>(0);

@@ -7,7 +7,7 @@ namespace plugind::forward {
 
 Lane::Lane(boost::asio::any_io_executor loop, LaneNumber number, FlushQueue& queue,
            plugin::Connector& connector, plugin::CallTargets& plugins, plugin::Endpoint control,
-           const wire::Limits& limits, HostPolicy policy, Gone gone)
+           const wire::Limits& limits, HostPolicy policy, Report report, Gone gone)
     : deadlines_(loop),
       router_(plugins),
       control_(loop, connector, std::move(control)),
@@ -20,6 +20,8 @@ Lane::Lane(boost::asio::any_io_executor loop, LaneNumber number, FlushQueue& que
                .control = control_,
                .limits = limits,
                .policy = std::move(policy),
+               .report = std::move(report),
+               .refusals = {},
                .header_pool = {},
                .draining = false,
                .counters = {}},

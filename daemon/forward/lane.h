@@ -26,7 +26,7 @@ class Lane {
   /// All references outlive the lane.  `control`: where the control service listens.
   Lane(boost::asio::any_io_executor loop, LaneNumber number, FlushQueue& queue,
        plugin::Connector& connector, plugin::CallTargets& plugins, plugin::Endpoint control,
-       const wire::Limits& limits, HostPolicy policy, Gone gone);
+       const wire::Limits& limits, HostPolicy policy, Report report, Gone gone);
 
   /// Serves a connection that has come in: on the front socket if `bound_plugin` is "", else on
   /// that plugin's.

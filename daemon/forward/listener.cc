@@ -9,6 +9,17 @@ namespace asio = boost::asio;
 namespace {
 // After an accept that failed for want of descriptors or memory: trying at once would only spin.
 constexpr std::chrono::milliseconds kPause{100};
+
+/// RFC 9113, 6.8.
+std::string goaway_frame(std::uint32_t error_code, const std::string& text) {
+  const std::size_t size = 8 + text.size();
+  std::string frame{static_cast<char>(size >> 16), static_cast<char>(size >> 8),
+                    static_cast<char>(size), '\7', '\0'};
+  frame.append(8, '\0');  // The connection's stream; the last stream that was heard of.
+  for (int shift = 24; shift >= 0; shift -= 8) frame += static_cast<char>(error_code >> shift);
+  return frame + text;
+}
+
 }  // namespace
 
 Listener::Listener(asio::any_io_executor loop, const HostPolicy& policy,
@@ -47,11 +58,20 @@ void Listener::on_accept(const boost::system::error_code& ec, Transport::Socket 
     return;
   }
   if (const auto peer = policy_.identify(socket.native_handle())) {
-    accepted_(std::move(socket), *peer);
+    if (const auto why = accepted_(socket, *peer)) refuse(socket, *why);
   } else {
     report_("peer-unknown", peer.error().message);
   }
   accept();
+}
+
+// GOAWAY where the client expects SETTINGS: so its attempt to connect has failed, and it waits
+// before the next one.  After SETTINGS it would have succeeded, and grpc-go for one connects again
+// at once.  What can show the frame's text shows why; others say that the connection was closed.
+void Listener::refuse(Transport::Socket& socket, const std::string& why) {
+  boost::system::error_code ignored;
+  socket.non_blocking(true, ignored);
+  socket.write_some(asio::buffer(goaway_frame(wire::kEnhanceYourCalm, why)), ignored);
 }
 
 void Listener::close() {

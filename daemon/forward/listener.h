@@ -5,6 +5,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "daemon/forward/context.h"
@@ -16,11 +17,10 @@ namespace plugind::forward {
 
 class Listener : public std::enable_shared_from_this<Listener> {
  public:
-  /// Called with one line for the log.
-  using Report = std::function<void(const std::string& event, const std::string& detail)>;
-  /// Called with each connection.
-  using Accepted =
-      std::function<void(Transport::Socket socket, const platform::PeerIdentity& peer)>;
+  /// Called with each connection.  Takes the socket, or says why the connection may not be, which
+  /// the host is then told.
+  using Accepted = std::function<std::optional<std::string>(Transport::Socket& socket,
+                                                            const platform::PeerIdentity& peer)>;
 
   /// Takes over a listening Unix socket.  `policy` outlives the listener.
   static std::shared_ptr<Listener> open(boost::asio::any_io_executor loop, const HostPolicy& policy,
@@ -37,6 +37,7 @@ class Listener : public std::enable_shared_from_this<Listener> {
            platform::LocalSocket socket, Accepted accepted, Report report);
   void accept();
   void on_accept(const boost::system::error_code& ec, Transport::Socket socket);
+  static void refuse(Transport::Socket& socket, const std::string& why);
 
   const HostPolicy& policy_;
   Accepted accepted_;

@@ -38,17 +38,34 @@ wire::StreamId UpstreamCore::open(const wire::HeaderList& headers, wire::Body* b
   return stream;
 }
 
+std::shared_ptr<void> UpstreamCore::wait_place(std::function<void()> callback) {
+  const auto wait = std::make_shared<PlaceWait>();
+  wait->callback = std::move(callback);
+  places_.push_back(*wait);
+  return wait;
+}
+
+void UpstreamCore::give_places() {
+  while (!places_.empty() && (!accepts_streams() || has_place())) {
+    const auto callback = std::move(places_.front().callback);
+    places_.pop_front();
+    callback();
+  }
+}
+
 void UpstreamCore::close() {
   if (closed_) return;
   closed_ = true;
   const auto keep = std::exchange(self_, nullptr);
   transport_->detach();
   lose_streams();
+  give_places();
   changed_.cancel();
 }
 
 void UpstreamCore::release() {
   going_away_ = true;
+  give_places();
   changed_.cancel();
   close_if_released();
 }
@@ -75,6 +92,7 @@ void UpstreamCore::on_transport_closed(const std::string&) {
   closed_ = true;
   const auto keep = std::exchange(self_, nullptr);
   lose_streams();
+  give_places();
   changed_.cancel();
 }
 
@@ -83,13 +101,9 @@ void UpstreamCore::on_headers(wire::StreamId, void* user, Block block, wire::Hea
   if (user != nullptr) sink_of(user)->on_headers(block, headers, end_stream);
 }
 
-void UpstreamCore::on_data(wire::StreamId stream, void* user, const std::uint8_t* data,
-                           std::size_t size) {
-  if (user != nullptr) {
-    sink_of(user)->on_data(data, size);
-  } else {
-    transport_->session().consume(stream, size);
-  }
+void UpstreamCore::on_data(wire::StreamId, void* user, const std::uint8_t* data, std::size_t size) {
+  // What belongs to no stream any more nghttp2 drops, and gives back, by itself.
+  if (user != nullptr) sink_of(user)->on_data(data, size);
 }
 
 void UpstreamCore::on_end_of_data(wire::StreamId, void* user) {
@@ -115,17 +129,20 @@ void UpstreamCore::on_stream_closed(wire::StreamId, void* user, std::uint32_t er
   StreamSink& sink = *sink_of(user);
   sinks_.erase(sinks_.iterator_to(sink));
   sink.on_closed(error_code);
+  give_places();
   close_if_released();
 }
 
 void UpstreamCore::on_goaway(wire::StreamId, std::uint32_t) {
   going_away_ = true;
+  give_places();
   changed_.cancel();
   close_if_released();
 }
 
 void UpstreamCore::on_settings() {
   settings_seen_ = true;
+  give_places();
   changed_.cancel();
 }
 

@@ -4,6 +4,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/intrusive/list.hpp>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -28,12 +29,22 @@ class UpstreamCore final : public std::enable_shared_from_this<UpstreamCore>,
   wire::StreamId open(const wire::HeaderList& headers, wire::Body* body, StreamSink& sink);
   const std::shared_ptr<Transport>& transport() { return transport_; }
 
+  /// A stream opened now goes out.  Over the bound that the peer has set it would wait in nghttp2,
+  /// which keeps it there also when it is reset: a host could pile up any number of them.
+  bool has_place() const {
+    wire::Session& session = transport_->session();
+    return session.open_streams() < session.peer_max_concurrent_streams();
+  }
+  /// `callback` is called once in its turn: when a stream may be opened, or when the connection
+  /// takes none any more.  Never from inside this function, and not after the ticket's end.
+  std::shared_ptr<void> wait_place(std::function<void()> callback);
+
   /// No stream has been opened yet.
   bool fresh() const { return fresh_; }
   bool accepts_streams() const { return !closed_ && !going_away_; }
   bool closed() const { return closed_; }
   bool settings_seen() const { return settings_seen_; }
-  /// Cancelled on every change of the three above.
+  /// Cancelled on every change of the three above, and by later settings.
   boost::asio::steady_timer& changed() { return changed_; }
 
   /// Ends the connection; streams on it get on_connection_lost.
@@ -55,12 +66,18 @@ class UpstreamCore final : public std::enable_shared_from_this<UpstreamCore>,
   void on_settings() override;
   void on_request_headers_sent(wire::StreamId stream, void* user) override;
   void on_transport_closed(const std::string& why) override;
+  void give_places();
   void lose_streams();
   void close_if_released();
 
   std::shared_ptr<Transport> transport_;
   boost::asio::steady_timer changed_;
   boost::intrusive::list<StreamSink, boost::intrusive::constant_time_size<false>> sinks_;
+  struct PlaceWait : boost::intrusive::list_base_hook<
+                         boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
+    std::function<void()> callback;
+  };
+  boost::intrusive::list<PlaceWait, boost::intrusive::constant_time_size<false>> places_;
   std::shared_ptr<UpstreamCore> self_;  // Keeps a released core until its last stream has ended.
   bool fresh_ = true;
   bool closed_ = false;

@@ -7,16 +7,20 @@ namespace plugind::forward {
 
 Worker::Worker(LaneNumber number, std::shared_ptr<LoopPort> home, plugin::Supervisor& supervisor,
                const plugin::Endpoint& control, const wire::Limits& limits,
-               const HostPolicy& policy, Lane::Gone gone, const Run& run)
+               const HostPolicy& policy, Report report, Lane::Gone gone, const Run& run)
     : work_(loop_.get_executor()),
       port_(std::make_shared<LoopPort>(loop_.get_executor())),
       queue_(loop_.get_executor()),
       connector_(loop_.get_executor(), queue_, limits),
       plugins_({loop_.get_executor(), number, port_, home, connector_}, supervisor),
-      lane_(loop_.get_executor(), number, queue_, connector_, plugins_, control, limits, policy,
-            [home, gone = std::move(gone)](const Host& host, const std::string& why) {
-              home->post([gone, host, why] { gone(host, why); });
-            }),
+      lane_(
+          loop_.get_executor(), number, queue_, connector_, plugins_, control, limits, policy,
+          [home, report = std::move(report)](const std::string& event, const std::string& detail) {
+            home->post([report, event, detail] { report(event, detail); });
+          },
+          [home, gone = std::move(gone)](const Host& host, const std::string& why) {
+            home->post([gone, host, why] { gone(host, why); });
+          }),
       thread_([this, run] { run(loop_, lane_.counters()); }) {}
 
 Worker::~Worker() {

@@ -25,10 +25,11 @@ class Worker {
   /// Runs a loop until it is stopped; called on the worker's thread.
   using Run = std::function<void(boost::asio::io_context& loop, const Counters& counters)>;
 
-  /// `gone` is called on the home loop.  The thread has the signal mask of the one that calls this.
+  /// `report` and `gone` are called on the home loop.  The thread has the signal mask of the one
+  /// that calls this.
   Worker(LaneNumber number, std::shared_ptr<LoopPort> home, plugin::Supervisor& supervisor,
          const plugin::Endpoint& control, const wire::Limits& limits, const HostPolicy& policy,
-         Lane::Gone gone, const Run& run);
+         Report report, Lane::Gone gone, const Run& run);
   /// Closes everything on it and ends the thread.
   ~Worker();
   Worker(const Worker&) = delete;

@@ -11,4 +11,7 @@ std::int32_t own_pid();
 /// Resident memory of this process in bytes; 0 where the platform does not tell.
 std::uint64_t resident_bytes();
 
+/// How many descriptors (files, sockets) this process may have open.
+std::uint64_t max_descriptors();
+
 }  // namespace plugind::platform

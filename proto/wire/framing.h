@@ -35,6 +35,9 @@ class MessageScanner {
   Step next(const std::uint8_t*& data, std::size_t& size);
   /// No message has begun and not ended: a good place for the stream to end.
   bool is_between_messages() const { return state_ == State::kPrefix && prefix_size_ == 0; }
+  /// The bytes of a prefix that is not complete yet; fewer than kMessagePrefixSize, mostly none.
+  const std::uint8_t* partial_prefix() const { return prefix_; }
+  std::size_t partial_prefix_size() const { return state_ == State::kPrefix ? prefix_size_ : 0; }
 
  private:
   enum class State : std::uint8_t { kPrefix, kPayload, kInvalid };

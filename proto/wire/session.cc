@@ -179,10 +179,7 @@ struct Session::Callbacks {
         if (end) s.handler_.on_end_of_data(stream, user_of(s, stream));
         break;
       case NGHTTP2_SETTINGS:
-        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0 && !s.settings_seen_) {
-          s.settings_seen_ = true;
-          s.handler_.on_settings();
-        }
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) s.handler_.on_settings();
         break;
       case NGHTTP2_PING:
         if (s.limits_.holds_pings && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) {

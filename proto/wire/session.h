@@ -82,7 +82,7 @@ class SessionHandler {
   /// The peer will not answer streams above `last_stream`; those are closed with kRefusedStream, as
   /// are, at the next pull(), those whose request has not moved to the output yet.
   virtual void on_goaway(StreamId last_stream, std::uint32_t error_code) = 0;
-  /// The peer's first SETTINGS has arrived.
+  /// The peer's SETTINGS have arrived: its first ones, or later ones that change something.
   virtual void on_settings() = 0;
   /// Client: the request's header block has moved to the session's output.
   virtual void on_request_headers_sent(StreamId /*stream*/, void* /*user*/) {}
@@ -168,7 +168,6 @@ class Session {
   bool block_invalid_ = false;
   bool block_has_regular_ = false;
   std::uint8_t block_pseudo_ = 0;  // Which pseudo header fields it has had, a bit for each.
-  bool settings_seen_ = false;
   bool client_has_left_ = false;
   Role role_;
   std::uint32_t open_streams_ = 0;

@@ -12,7 +12,7 @@ DEBIAN_PACKAGES=(
   libgtest-dev libgmock-dev libbenchmark-dev
 )
 # What only running the tests needs.
-TEST_PACKAGES=(clang-format clang-19 libclang-rt-19-dev strace)
+TEST_PACKAGES=(clang-format clang-19 libclang-rt-19-dev strace valgrind)
 # What draws the benchmark's plots.
 PLOT_PACKAGES=(gnuplot-nox)
 # What the benchmark compares plugind with, and the libraries of it that not every Debian has.

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "tests/e2e/daemon_test.h"
+#include "tests/support/raw_http2.h"
 
 namespace plugind::e2e {
 namespace {
@@ -160,6 +161,24 @@ TEST_F(LimitsTest, TheConfigurationFileSetsThem) {
   EXPECT_THAT(refused.message, HasSubstr("16384"));
 }
 
+TEST_F(LimitsTest, ConnectionsAreBoundedAndWhoIsConnectedStays) {
+  start({"--max-connections", "32"});
+  std::vector<std::unique_ptr<testing::RawConnection>> connections;
+  const auto connect = [&] {
+    connections.push_back(std::make_unique<testing::RawConnection>(directory_.socket()));
+  };
+  for (std::uint32_t i = daemon_info().connections(); i < 32; ++i) connect();
+  ASSERT_TRUE(eventually([&] { return daemon_info().connections() == 32; }));
+  testing::RawConnection one_too_many(directory_.socket());
+  EXPECT_THAT(one_too_many.read_to_end().value_or("still open"),
+              HasSubstr("there are 32 connections, of at most 32 (--max-connections)"));
+  EXPECT_EQ(daemon_info().connections(), 32U);
+  connections.pop_back();
+  ASSERT_TRUE(eventually([&] { return daemon_info().connections() == 31; }));
+  connect();
+  EXPECT_TRUE(eventually([&] { return daemon_info().connections() == 32; }));
+}
+
 TEST_F(LimitsTest, WrongSettingsAreToldWithTheirOption) {
   const struct {
     std::vector<std::string> arguments;
@@ -174,6 +193,11 @@ TEST_F(LimitsTest, WrongSettingsAreToldWithTheirOption) {
       {{"--connection-idle-timeout", "5"}, "--connection-idle-timeout: \"5\" has no unit"},
       {{"--connection-idle-timeout", "25h"},
        "--connection-idle-timeout: must be from 0s to 24h, not 25h"},
+      {{"--max-connections", "31"}, "--max-connections: must be from 32 to 1000000, not 31"},
+      {{"--max-connections", "1000001"}, "from 32 to 1000000, not 1000001"},
+      {{"--max-connections-per-user", "0"},
+       "--max-connections-per-user: must be from 1 to 1000000, not 0"},
+      {{"--max-connections-per-user", "many"}, "from 1 to 1000000, not many"},
       {{"--admin-group", "no-such-group"},
        "--admin-group: \"no-such-group\" is no group of this system"},
       {{"--socket-group", "no-such-group"},

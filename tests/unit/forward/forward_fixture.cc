@@ -2,7 +2,8 @@
 
 #include <stdlib.h>
 
-#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "daemon/app/steady_clock.h"
 #include "proto/wire/framing.h"
@@ -212,7 +213,10 @@ void ForwardTest::apply(std::vector<plugin::Manifest> manifests) {
     forwarder_ = std::make_unique<Forwarder>(
         loop_.get_executor(), queue_, connector_, *supervisor_,
         plugin::Endpoint{"unix:" + (directory_ / "control.sock").string()}, limits_,
-        [](const std::string&, const std::string&) {}, policy_, WorkerOptions{.count = workers_});
+        [this](const std::string& event, const std::string& detail) {
+          reports_.push_back(event + " " + detail);
+        },
+        policy_, WorkerOptions{.count = workers_});
     forwarder_->open_plugin_sockets();
     auto front = platform::LocalSocket::listen(directory_ / "front.sock");
     ASSERT_TRUE(front) << front.error().message;
@@ -266,6 +270,10 @@ void ForwardTest::run_idle() {
 asio::awaitable<std::expected<plugin::Started, Error>> ForwardTest::start(
     plugin::StartContext context) {
   ++starts_;
+  if (holds_starts_) {
+    boost::system::error_code ignored;
+    co_await starts_released_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  }
   if (next_start_error_) co_return std::unexpected(*std::exchange(next_start_error_, {}));
   plugin::ProcessSpec spec;
   spec.tree_name = context.instance;

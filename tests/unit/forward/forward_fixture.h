@@ -5,6 +5,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <cstdlib>
 #include <deque>
 #include <filesystem>
@@ -123,7 +124,8 @@ class ForwardTest : public ::testing::Test, private plugin::Dialect {
   FlushQueue queue_{loop_.get_executor()};
   wire::Limits limits_;
   const std::size_t workers_ = std::getenv("PLUGIND_TEST_WORKERS") != nullptr ? 2 : 1;
-  HostPolicy policy_;  ///< Set before apply().
+  HostPolicy policy_;                 ///< Set before apply().
+  std::vector<std::string> reports_;  ///< The forwarder's log.
   UpstreamConnector connector_;
   plugind::testing::FakeProcessFactory processes_;
   std::unique_ptr<plugin::Clock> clock_;
@@ -136,6 +138,12 @@ class ForwardTest : public ::testing::Test, private plugin::Dialect {
   wire::Limits plugin_limits_;
   int starts_ = 0;
   std::optional<Error> next_start_error_;
+  /// While it is set no instance becomes ready.
+  bool holds_starts_ = false;
+  void release_starts() {
+    holds_starts_ = false;
+    starts_released_.cancel();
+  }
   std::vector<std::shared_ptr<Peer>> plugins_;  ///< Connections of plugins, in order of start.
 
  private:
@@ -150,6 +158,7 @@ class ForwardTest : public ::testing::Test, private plugin::Dialect {
   int accepted_ = 0;
   std::vector<Transport::Socket> others_;  // That take the place of a host on the fixture's loop.
   void accept(const std::shared_ptr<boost::asio::local::stream_protocol::acceptor>& acceptor);
+  boost::asio::steady_timer starts_released_{loop_, boost::asio::steady_timer::time_point::max()};
 };
 
 }  // namespace plugind::forward::testing
