@@ -10,7 +10,8 @@ suite_run() {
     'tests/abi/abi_client_test tests/unit/wire/wire_test tests/unit/platform/unit-platform
      tests/unit/plugin/unit-plugin tests/unit/dialect/unit-dialect tests/unit/forward/unit-forward
      tests/unit/control/control_test daemon/plugind' \
-    'abi client' wire unit-platform unit-plugin unit-dialect unit-forward control
+    'abi client' wire unit-platform unit-plugin unit-dialect unit-forward unit-forward-workers \
+    control
   # The programs that test are built without it: they would be checked for what gRPC does in them.
-  PLUGIND_TEST_DAEMON=$build/daemon/plugind sanitized_run thread "$PLUGIND_BUILD" --suite e2e
+  PLUGIND_TEST_DAEMON=$build/daemon/plugind PLUGIND_TEST_WORKERS=3 sanitized_run thread "$PLUGIND_BUILD" --suite e2e
 }
