@@ -34,6 +34,7 @@ class Variant(NamedTuple):
 
 VARIANTS = (
     Variant("sleeping", "with --busy-poll 0us", ("--busy-poll", "0us")),
+    Variant("workers-2", "with --workers 2", ("--workers", "2")),
 )
 
 # What a proxy's contenders are called in the tables.
