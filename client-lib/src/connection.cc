@@ -69,7 +69,10 @@ void Connection::cancel(Call& call) {
 bool Connection::wait(Waiter& waiter, Time deadline) {
   waiters_.add(waiter);
   while (!waiter.is_done) {
-    if (leader_ == nullptr) {
+    if (is_broken_) {
+      // Its call is being sent just now; who sends it tells what became of it.
+      waiters_.sleep(waiter, deadline);
+    } else if (leader_ == nullptr) {
       leader_ = &waiter;
       lead(deadline);
       leader_ = nullptr;
@@ -179,6 +182,11 @@ void Connection::send_output() {
       sent = socket_.send(slices, count);
     }
     sending_ = 0;
+    if (is_broken_) {
+      if (sent > 0) sent_ += static_cast<std::uint64_t>(sent);
+      end_broken_calls();
+      break;
+    }
     is_blocked_ = sent == 0;
     if (is_blocked_) break;
     if (sent < 0) {
@@ -210,19 +218,27 @@ void Connection::look() {
 void Connection::fail(int code, const char* reason, const char* why) {
   if (is_broken_) return;
   is_broken_ = true;
+  break_ = {code, reason, why};
+  end_broken_calls();
+  socket_.shutdown();  // Wakes a leader, and ends a send.
+}
+
+void Connection::end_broken_calls() {
   for (Call* call = calls_.front(); call != nullptr; call = calls_.after(call)) {
     if (sent_ + sending_ <= call->position || !call->is_request_begun) {
       call->refuse();
+    } else if (sent_ <= call->position && sending_ > 0) {
+      // Its first bytes are with a system call, which may yet say that nobody took them.  Then
+      // send_output() comes here again.
     } else if (!call->is_done()) {
-      call->fail(make_error(code, reason, "the connection to plugind at %s ended: %s",
-                            address_.text, why));
+      call->fail(make_error(break_.code, break_.reason, "the connection to plugind at %s ended: %s",
+                            address_.text, break_.why));
     }
   }
   waiters_.finish_all(Waiter::Purpose::kGreeting);
   waiters_.finish_all(Waiter::Purpose::kFreeStream);
   waiters_.finish_all(Waiter::Purpose::kNextCall);
   waiters_.wake_finished_locked();
-  socket_.shutdown();  // Wakes a leader.
 }
 
 void* Connection::on_stream_opened(wire::StreamId) { return nullptr; }

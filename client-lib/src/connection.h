@@ -63,7 +63,8 @@ class Connection final : private wire::SessionHandler {
   /// No new calls; those that run go on.
   void retire() { is_going_away_ = true; }
   /// Breaks the connection: every wait ends, and every call ends with `code` and `reason`, but
-  /// those of which no byte was sent: they are refused.  `why` is part of a sentence.
+  /// those of which no byte was sent: they are refused.  `why` is part of a sentence.  Both texts
+  /// live as long as the connection.  A call that is being sent just now ends when that is done.
   void fail(int code, const char* reason, const char* why);
   /// Closes the descriptor without a word to the daemon, in a fork that inherited it.
   void forget_socket() {
@@ -82,6 +83,7 @@ class Connection final : private wire::SessionHandler {
   void wake_leader();
   void take(const Socket::Received& received);
   void end_if_finished();
+  void end_broken_calls();
   void hand_over();
   void drop(Call* call);
 
@@ -108,6 +110,11 @@ class Connection final : private wire::SessionHandler {
   WaitQueue waiters_;  // Everybody in wait().
   std::uint64_t sent_ = 0;
   std::uint64_t sending_ = 0;  // Bytes that a system call is just sending.
+  struct {
+    int code = 0;
+    const char* reason = "";
+    const char* why = "";
+  } break_;  // What calls of a broken connection end with.
   bool is_greeted_ = false;
   bool is_broken_ = false;
   bool is_going_away_ = false;
