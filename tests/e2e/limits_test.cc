@@ -167,16 +167,25 @@ TEST_F(LimitsTest, ConnectionsAreBoundedAndWhoIsConnectedStays) {
   const auto connect = [&] {
     connections.push_back(std::make_unique<testing::RawConnection>(directory_.socket()));
   };
-  for (std::uint32_t i = daemon_info().connections(); i < 32; ++i) connect();
-  ASSERT_TRUE(eventually([&] { return daemon_info().connections() == 32; }));
+  // One connection asks all the time: daemon_info() opens one each time.
+  const auto stub = control();
+  const auto count = [&] {
+    Context context;
+    v1::GetDaemonInfoResponse response;
+    EXPECT_TRUE(stub->GetDaemonInfo(&context, {}, &response).ok());
+    return response.daemon().connections();
+  };
+  ASSERT_TRUE(eventually([&] { return count() == 1; }));
+  for (int i = 1; i < 32; ++i) connect();
+  ASSERT_TRUE(eventually([&] { return count() == 32; }));
   testing::RawConnection one_too_many(directory_.socket());
   EXPECT_THAT(one_too_many.read_to_end().value_or("still open"),
               HasSubstr("there are 32 connections, of at most 32 (--max-connections)"));
-  EXPECT_EQ(daemon_info().connections(), 32U);
+  EXPECT_EQ(count(), 32U);
   connections.pop_back();
-  ASSERT_TRUE(eventually([&] { return daemon_info().connections() == 31; }));
+  ASSERT_TRUE(eventually([&] { return count() == 31; }));
   connect();
-  EXPECT_TRUE(eventually([&] { return daemon_info().connections() == 32; }));
+  EXPECT_TRUE(eventually([&] { return count() == 32; }));
 }
 
 TEST_F(LimitsTest, WrongSettingsAreToldWithTheirOption) {
