@@ -12,6 +12,7 @@
 #include "daemon/forward/router.h"
 #include "daemon/forward/status_reply.h"
 #include "daemon/plugin/printable.h"
+#include "daemon/plugin/supervisor.h"
 #include "proto/wire/base64.h"
 #include "proto/wire/status_details.h"
 #include "tests/fuzz/input.h"
