@@ -2,6 +2,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
 #include <chrono>
 #include <utility>
 
@@ -24,6 +25,11 @@ RemoteInstance::RemoteInstance(InstanceFacts facts, std::string plugin, asio::an
       here_(std::move(here)),
       home_(std::move(home)),
       connector_(connector) {}
+
+RemoteInstance::~RemoteInstance() {
+  // Not from inside a callback of the connection: the last call on it may be what kept this object.
+  if (connection_) asio::post(loop_, [connection = std::move(connection_)] {});
+}
 
 void RemoteInstance::connect(std::function<void(std::expected<void, Error>)> done) {
   waiting_.push_back(std::move(done));

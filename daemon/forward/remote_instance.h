@@ -35,6 +35,8 @@ class RemoteInstance final : public plugin::CallInstance {
                  LaneNumber lane, std::shared_ptr<LoopPort> here, std::shared_ptr<LoopPort> home,
                  plugin::Connector& connector);
 
+  ~RemoteInstance() override;
+
   /// Makes the connection, if that is not done or under way; `done` is called when it is there (or
   /// cannot be made), never from inside.
   void connect(std::function<void(std::expected<void, Error>)> done);
