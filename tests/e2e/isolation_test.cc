@@ -58,6 +58,7 @@ class Isolation : public DaemonTest {
 
 #ifndef DAEMON_IS_SANITIZED  // Sanitizers reserve more memory than any limit allows.
 TEST_F(Isolation, AForkBombDescriptorsAndMemoryAreHeld) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer's program needs more than the limits leave";
   if (::geteuid() != 0) GTEST_SKIP() << "only root may start programs of other users";
   usual_manifests();
   // The kernel counts all that a user has, another run of this test included.

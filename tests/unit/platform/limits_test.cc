@@ -20,6 +20,12 @@
 namespace plugind::platform {
 namespace {
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
 namespace fs = std::filesystem;
 
 // Of nobody on any system.
@@ -291,6 +297,7 @@ INSTANTIATE_TEST_SUITE_P(Keeping, LimitsTest,
                          keeping_name);
 
 TEST_P(LimitsTest, AProgramGetsNoMoreMemory) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer's program needs more than the limits leave";
   SpawnRequest request = child("allocate", {"512"});
   request.limits.memory = 256u << 20;
   const auto process = start(std::move(request));
@@ -306,6 +313,7 @@ TEST_P(LimitsTest, AProgramGetsNoMoreMemory) {
 }
 
 TEST_P(LimitsTest, AProgramOpensNoMoreFiles) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer's program needs more than the limits leave";
   SpawnRequest request = child("open-many");
   request.limits.open_files = 40;
   EXPECT_EQ(exit_code(std::move(request)), 40);
@@ -313,6 +321,7 @@ TEST_P(LimitsTest, AProgramOpensNoMoreFiles) {
 }
 
 TEST_P(LimitsTest, AnotherUsersForkBombIsHeld) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer's program needs more than the limits leave";
   if (::geteuid() != 0) GTEST_SKIP() << "only root may start programs of other users";
   // Of its own, since the kernel counts all that a user has; another run of this may have others.
   const std::uint32_t counted = 61'100 + static_cast<std::uint32_t>(::getpid()) % 4'000;
