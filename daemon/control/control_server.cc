@@ -18,8 +18,8 @@
 #include <utility>
 
 #include "daemon/control/call_gate.h"
-#include "daemon/control/loop.h"
 #include "daemon/control/service.h"
+#include "daemon/plugin/loop_port.h"
 
 namespace plugind::control {
 namespace {
@@ -44,11 +44,11 @@ bool fits_a_socket_address(const std::string& path) {
 struct State {
   State(boost::asio::any_io_executor executor, PluginAdmin& admin, ControlHooks the_hooks,
         StreamBounds bounds)
-      : loop(std::make_shared<Loop>(std::move(executor))),
+      : loop(std::make_shared<plugin::LoopPort>(std::move(executor))),
         hooks(std::move(the_hooks)),
         service(loop, admin, hooks, gate, bounds) {}
 
-  std::shared_ptr<Loop> loop;
+  std::shared_ptr<plugin::LoopPort> loop;
   ControlHooks hooks;
   CallGate gate;
   PluginHostService service;

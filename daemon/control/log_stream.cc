@@ -13,8 +13,8 @@ v1::StreamLogsResponse to_response(const plugin::LogLine& line) {
   return response;
 }
 
-LogFollow::LogFollow(std::shared_ptr<Loop> loop, PluginAdmin& admin, std::weak_ptr<LogCall> call,
-                     std::string name)
+LogFollow::LogFollow(std::shared_ptr<plugin::LoopPort> loop, PluginAdmin& admin,
+                     std::weak_ptr<LogCall> call, std::string name)
     : loop_(std::move(loop)), admin_(admin), call_(std::move(call)), name_(std::move(name)) {}
 
 void LogFollow::start(std::shared_ptr<plugin::OutputLog> log) {

@@ -6,9 +6,9 @@
 #include <optional>
 #include <string>
 
-#include "daemon/control/loop.h"
 #include "daemon/control/plugin_admin.h"
 #include "daemon/control/stream_call.h"
+#include "daemon/plugin/loop_port.h"
 #include "plugind/v1/plugin_host.pb.h"
 
 namespace plugind::control {
@@ -19,7 +19,7 @@ using LogCall = StreamCall<v1::StreamLogsResponse>;
 /// followed, when a reload removes it the call is closed.
 class LogFollow : public std::enable_shared_from_this<LogFollow> {
  public:
-  LogFollow(std::shared_ptr<Loop> loop, PluginAdmin& admin, std::weak_ptr<LogCall> call,
+  LogFollow(std::shared_ptr<plugin::LoopPort> loop, PluginAdmin& admin, std::weak_ptr<LogCall> call,
             std::string name);
   /// Follows `log` from now on, and whatever log the plugin has later.
   void start(std::shared_ptr<plugin::OutputLog> log);
@@ -29,7 +29,7 @@ class LogFollow : public std::enable_shared_from_this<LogFollow> {
   /// The set of plugins has changed.
   void look_again();
 
-  std::shared_ptr<Loop> loop_;
+  std::shared_ptr<plugin::LoopPort> loop_;
   PluginAdmin& admin_;
   std::weak_ptr<LogCall> call_;
   std::string name_;

@@ -28,7 +28,7 @@ grpc::Status draining_status() {
   return to_rpc_status(make_error(Reason::kDraining, "plugind is shutting down"));
 }
 
-PluginHostService::PluginHostService(std::shared_ptr<Loop> loop, PluginAdmin& admin,
+PluginHostService::PluginHostService(std::shared_ptr<plugin::LoopPort> loop, PluginAdmin& admin,
                                      const ControlHooks& hooks, CallGate& gate, StreamBounds bounds)
     : loop_(std::move(loop)), admin_(admin), hooks_(hooks), gate_(gate), bounds_(bounds) {}
 

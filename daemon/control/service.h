@@ -7,9 +7,9 @@
 
 #include "daemon/control/call_gate.h"
 #include "daemon/control/hooks.h"
-#include "daemon/control/loop.h"
 #include "daemon/control/plugin_admin.h"
 #include "daemon/control/stream_call.h"
+#include "daemon/plugin/loop_port.h"
 #include "plugind/v1/plugin_host.grpc.pb.h"
 
 namespace plugind::control {
@@ -21,8 +21,8 @@ inline constexpr int kMaxStreams = 64;
 /// Everything it is given outlives it and its calls.
 class PluginHostService final : public v1::PluginHost::CallbackService {
  public:
-  PluginHostService(std::shared_ptr<Loop> loop, PluginAdmin& admin, const ControlHooks& hooks,
-                    CallGate& gate, StreamBounds bounds);
+  PluginHostService(std::shared_ptr<plugin::LoopPort> loop, PluginAdmin& admin,
+                    const ControlHooks& hooks, CallGate& gate, StreamBounds bounds);
 
   grpc::ServerUnaryReactor* ListPlugins(grpc::CallbackServerContext* context,
                                         const v1::ListPluginsRequest* request,
@@ -64,7 +64,7 @@ class PluginHostService final : public v1::PluginHost::CallbackService {
   template <class Response, class Held, class Work>
   grpc::ServerWriteReactor<Response>* stream(Work work);
 
-  std::shared_ptr<Loop> loop_;
+  std::shared_ptr<plugin::LoopPort> loop_;
   PluginAdmin& admin_;
   const ControlHooks& hooks_;
   CallGate& gate_;

@@ -18,7 +18,7 @@ Forwarder::Forwarder(boost::asio::any_io_executor loop, FlushQueue& queue,
       hosts_([&supervisor](plugin::HostId host) { supervisor.host_gone(host); },
              [&supervisor](plugin::HostId host) { supervisor.host_back(host); }),
       connections_(workers.count),
-      port_(std::make_shared<LoopPort>(loop)),
+      port_(std::make_shared<plugin::LoopPort>(loop)),
       lane_(loop, {0, static_cast<std::uint32_t>(workers.count)}, queue, connector, supervisor,
             control, limits, policy_, report_,
             [this](const Host& host, const std::string& why) { on_gone(0, host, why); }) {
@@ -114,8 +114,9 @@ std::optional<std::string> Forwarder::on_accepted(Transport::Socket& socket,
   Host host = hosts_.connected(peer);
   if (lane == 0) {
     lane_.add(std::move(socket), bound_plugin, std::move(host));
-  } else {
-    workers_[lane - 1]->add(std::move(socket), bound_plugin, std::move(host));
+  } else if (!workers_[lane - 1]->add(std::move(socket), bound_plugin, host)) {
+    on_gone(lane, host, "");
+    report_("accept-failed", "no memory to hand a connection to another loop");
   }
   return std::nullopt;
 }

@@ -17,9 +17,9 @@
 #include "daemon/forward/host_table.h"
 #include "daemon/forward/lane.h"
 #include "daemon/forward/listener.h"
-#include "daemon/forward/loop_port.h"
 #include "daemon/forward/refusal_log.h"
 #include "daemon/forward/worker.h"
+#include "daemon/plugin/loop_port.h"
 #include "daemon/plugin/supervisor.h"
 
 namespace plugind::forward {
@@ -75,7 +75,7 @@ class Forwarder {
   HostTable hosts_;
   std::vector<std::size_t> connections_;  ///< Of each lane.
   const std::shared_ptr<void> alive_ = std::make_shared<int>(0);
-  const std::shared_ptr<LoopPort> port_;
+  const std::shared_ptr<plugin::LoopPort> port_;
   Lane lane_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::shared_ptr<Listener> front_;

@@ -16,8 +16,8 @@ constexpr std::chrono::milliseconds kConnectBound{2'000};
 }  // namespace
 
 RemoteInstance::RemoteInstance(InstanceFacts facts, std::string plugin, asio::any_io_executor loop,
-                               LaneNumber lane, std::shared_ptr<LoopPort> here,
-                               std::shared_ptr<LoopPort> home, plugin::Connector& connector)
+                               LaneNumber lane, std::shared_ptr<plugin::LoopPort> here,
+                               std::shared_ptr<plugin::LoopPort> home, plugin::Connector& connector)
     : facts_(std::move(facts)),
       plugin_(std::move(plugin)),
       loop_(std::move(loop)),

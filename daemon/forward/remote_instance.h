@@ -11,11 +11,11 @@
 #include <vector>
 
 #include "daemon/forward/context.h"
-#include "daemon/forward/loop_port.h"
 #include "daemon/plugin/call_counts.h"
 #include "daemon/plugin/call_target.h"
 #include "daemon/plugin/connection.h"
 #include "daemon/plugin/instance.h"
+#include "daemon/plugin/loop_port.h"
 
 namespace plugind::forward {
 
@@ -32,8 +32,8 @@ struct InstanceFacts {
 class RemoteInstance final : public plugin::CallInstance {
  public:
   RemoteInstance(InstanceFacts facts, std::string plugin, boost::asio::any_io_executor loop,
-                 LaneNumber lane, std::shared_ptr<LoopPort> here, std::shared_ptr<LoopPort> home,
-                 plugin::Connector& connector);
+                 LaneNumber lane, std::shared_ptr<plugin::LoopPort> here,
+                 std::shared_ptr<plugin::LoopPort> home, plugin::Connector& connector);
 
   ~RemoteInstance() override;
 
@@ -58,8 +58,8 @@ class RemoteInstance final : public plugin::CallInstance {
   const std::string plugin_;
   boost::asio::any_io_executor loop_;
   const LaneNumber lane_;
-  const std::shared_ptr<LoopPort> here_;
-  const std::shared_ptr<LoopPort> home_;
+  const std::shared_ptr<plugin::LoopPort> here_;
+  const std::shared_ptr<plugin::LoopPort> home_;
   plugin::Connector& connector_;
   std::unique_ptr<plugin::Connection> connection_;
   std::vector<std::function<void(std::expected<void, Error>)>> waiting_;

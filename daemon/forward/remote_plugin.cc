@@ -16,19 +16,19 @@ constexpr int kMaxLines = 1024;
 template <class Work>
 class AtEnd {
  public:
-  AtEnd(std::shared_ptr<LoopPort> port, Work work)
+  AtEnd(std::shared_ptr<plugin::LoopPort> port, Work work)
       : port_(std::move(port)), work_(std::move(work)) {}
   ~AtEnd() { port_->post(std::move(work_)); }
   AtEnd(const AtEnd&) = delete;
   AtEnd& operator=(const AtEnd&) = delete;
 
  private:
-  std::shared_ptr<LoopPort> port_;
+  std::shared_ptr<plugin::LoopPort> port_;
   Work work_;
 };
 
 template <class Work>
-std::shared_ptr<void> at_end(std::shared_ptr<LoopPort> port, Work work) {
+std::shared_ptr<void> at_end(std::shared_ptr<plugin::LoopPort> port, Work work) {
   return std::make_shared<AtEnd<Work>>(std::move(port), std::move(work));
 }
 
@@ -111,8 +111,12 @@ void RemotePlugin::on_answer(const std::shared_ptr<Wait>& wait,
     current = std::make_shared<RemoteInstance>(std::move(*answer), name(), loop_->loop, loop_->lane,
                                                loop_->here, loop_->home, loop_->connector);
   }
-  current->connect([self = self(), wait, instance = current](std::expected<void, Error> outcome) {
-    if (wait->ticket.expired()) return;
+  // What waits for a connection must not keep what makes it.  While the call waits it has both.
+  current->connect([plugin = std::weak_ptr(self()), wait,
+                    made = std::weak_ptr(current)](std::expected<void, Error> outcome) {
+    const auto self = plugin.lock();
+    const auto instance = made.lock();
+    if (!self || !instance || wait->ticket.expired()) return;
     if (outcome && instance->ready()) return wait->callback(instance);
     if (++wait->attempts < kMaxAttempts) return self->ask(wait);
     wait->callback(std::unexpected(outcome ? self->gone_error() : std::move(outcome.error())));

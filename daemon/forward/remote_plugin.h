@@ -8,11 +8,11 @@
 #include <string>
 
 #include "daemon/forward/context.h"
-#include "daemon/forward/loop_port.h"
 #include "daemon/forward/remote_instance.h"
 #include "daemon/plugin/call_counts.h"
 #include "daemon/plugin/call_target.h"
 #include "daemon/plugin/connection.h"
+#include "daemon/plugin/loop_port.h"
 #include "daemon/plugin/plugin.h"
 
 namespace plugind::forward {
@@ -29,8 +29,8 @@ struct PluginFacts {
 struct RemoteLoop {
   boost::asio::any_io_executor loop;
   LaneNumber lane;
-  std::shared_ptr<LoopPort> here;
-  std::shared_ptr<LoopPort> home;
+  std::shared_ptr<plugin::LoopPort> here;
+  std::shared_ptr<plugin::LoopPort> home;
   plugin::Connector& connector;  ///< Of this loop; outlives everything on it.
 };
 

@@ -5,11 +5,12 @@
 
 namespace plugind::forward {
 
-Worker::Worker(LaneNumber number, std::shared_ptr<LoopPort> home, plugin::Supervisor& supervisor,
-               const plugin::Endpoint& control, const wire::Limits& limits,
-               const HostPolicy& policy, Report report, Lane::Gone gone, const Run& run)
+Worker::Worker(LaneNumber number, std::shared_ptr<plugin::LoopPort> home,
+               plugin::Supervisor& supervisor, const plugin::Endpoint& control,
+               const wire::Limits& limits, const HostPolicy& policy, Report report, Lane::Gone gone,
+               const Run& run)
     : work_(loop_.get_executor()),
-      port_(std::make_shared<LoopPort>(loop_.get_executor())),
+      port_(std::make_shared<plugin::LoopPort>(loop_.get_executor())),
       queue_(loop_.get_executor()),
       connector_(loop_.get_executor(), queue_, limits),
       plugins_({loop_.get_executor(), number, port_, home, connector_}, supervisor),
@@ -32,17 +33,22 @@ Worker::~Worker() {
   port_->close();
 }
 
-void Worker::add(Transport::Socket socket, const std::string& bound_plugin, Host host) {
+bool Worker::add(Transport::Socket socket, const std::string& bound_plugin, Host host) {
   boost::system::error_code ec;
+  const Transport::Socket::protocol_type protocol{boost::asio::local::stream_protocol()};
   const auto descriptor = socket.release(ec);
-  // Nothing has been started on the socket, so it can only be one that is gone already.
-  if (ec) return;
-  Transport::Socket moved(loop_.get_executor(),
-                          Transport::Socket::protocol_type(boost::asio::local::stream_protocol()),
-                          descriptor);
+  if (ec) return false;
+  Transport::Socket moved(loop_.get_executor());
+  moved.assign(protocol, descriptor, ec);
+  if (ec) {
+    boost::system::error_code ignored;
+    socket.assign(protocol, descriptor, ignored);  // Whoever has it closes it.
+    return false;
+  }
   port_->post([this, moved = std::move(moved), bound_plugin, host = std::move(host)]() mutable {
     lane_.add(std::move(moved), bound_plugin, std::move(host));
   });
+  return true;
 }
 
 void Worker::close(const std::string& bound_plugin) {

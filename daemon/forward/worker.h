@@ -13,8 +13,8 @@
 #include "daemon/forward/context.h"
 #include "daemon/forward/flush_queue.h"
 #include "daemon/forward/lane.h"
-#include "daemon/forward/loop_port.h"
 #include "daemon/forward/remote_plugins.h"
+#include "daemon/plugin/loop_port.h"
 #include "daemon/plugin/supervisor.h"
 
 namespace plugind::forward {
@@ -27,7 +27,7 @@ class Worker {
 
   /// `report` and `gone` are called on the home loop.  The thread has the signal mask of the one
   /// that calls this.
-  Worker(LaneNumber number, std::shared_ptr<LoopPort> home, plugin::Supervisor& supervisor,
+  Worker(LaneNumber number, std::shared_ptr<plugin::LoopPort> home, plugin::Supervisor& supervisor,
          const plugin::Endpoint& control, const wire::Limits& limits, const HostPolicy& policy,
          Report report, Lane::Gone gone, const Run& run);
   /// Closes everything on it and ends the thread.
@@ -35,7 +35,8 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  void add(Transport::Socket socket, const std::string& bound_plugin, Host host);
+  /// False: the system has no memory for the connection, which is closed then.
+  bool add(Transport::Socket socket, const std::string& bound_plugin, Host host);
   void close(const std::string& bound_plugin);
   void drain();
   /// What is registered now.
@@ -45,7 +46,7 @@ class Worker {
  private:
   boost::asio::io_context loop_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
-  const std::shared_ptr<LoopPort> port_;
+  const std::shared_ptr<plugin::LoopPort> port_;
   FlushQueue queue_;
   UpstreamConnector connector_;
   RemotePlugins plugins_;

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "daemon/control/call_gate.h"
-#include "daemon/control/loop.h"
+#include "daemon/plugin/loop_port.h"
 
 namespace plugind::control {
 namespace {
@@ -61,7 +61,7 @@ TEST(CallGate, EndsEveryCallOfEveryThreadOnceOrRefusesIt) {
 
 TEST(Loop, RunsWhatThreadsPostUntilItIsClosed) {
   std::optional<boost::asio::io_context> context(std::in_place);
-  Loop loop(context->get_executor());
+  plugin::LoopPort loop(context->get_executor());
   int ran = 0;  // Not atomic: only the loop's thread may touch it.
   std::atomic<int> posted = 0;
   {

@@ -1,4 +1,4 @@
-// The way to another loop.
+// The way to a loop from another thread.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -7,7 +7,7 @@
 #include <optional>
 #include <utility>
 
-namespace plugind::forward {
+namespace plugind::plugin {
 
 /// Any thread.  May outlive the loop: what is posted after close() is dropped.
 class LoopPort {
@@ -30,4 +30,4 @@ class LoopPort {
   std::optional<boost::asio::any_io_executor> loop_;
 };
 
-}  // namespace plugind::forward
+}  // namespace plugind::plugin
