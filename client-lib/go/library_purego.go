@@ -51,9 +51,13 @@ var load = sync.OnceValue(func() error {
 			path = "libplugind.0.dylib"
 		}
 	}
+	// The loader keeps the reason of a failure for each thread, so Dlopen must not change it in
+	// between.
+	runtime.LockOSThread()
 	library, err := purego.Dlopen(path, purego.RTLD_NOW|purego.RTLD_LOCAL)
+	runtime.UnlockOSThread()
 	if err != nil {
-		return fmt.Errorf("%w: install libplugind or name it in $PLUGIND_LIBRARY", err)
+		return fmt.Errorf("cannot load %s: %w: install libplugind or name it in $PLUGIND_LIBRARY", path, err)
 	}
 	var failures []error
 	for name, function := range map[string]any{
