@@ -11,6 +11,8 @@ namespace {
 
 /// Longer than any sensible start.timeout or stop.grace.
 constexpr std::chrono::minutes kLifecycleBound{5};
+/// The longest upgrade.probation and start.timeout that a manifest may ask for.
+constexpr std::chrono::minutes kUpgradeBound = std::chrono::hours{25};
 
 template <class Request, class Response>
 using Method = grpc::Status (v1::PluginHost::Stub::*)(grpc::ClientContext*, const Request&,
@@ -18,16 +20,16 @@ using Method = grpc::Status (v1::PluginHost::Stub::*)(grpc::ClientContext*, cons
 
 template <class Request, class Response>
 void add_one(CLI::App& app, const Choose& choose, const char* name, const char* help,
-             Method<Request, Response> method) {
+             Method<Request, Response> method, std::chrono::minutes bound = kLifecycleBound) {
   auto plugin = std::make_shared<std::string>();
   CLI::App* command = app.add_subcommand(name, help);
   command->add_option("NAME", *plugin, "NAME or NAME@VERSION")->required();
-  command->callback([plugin, choose, method] {
-    choose([plugin, method](Session& session) -> Result<> {
+  command->callback([plugin, choose, method, bound] {
+    choose([plugin, method, bound](Session& session) -> Result<> {
       Request request;
       request.set_name(*plugin);
       Response response;
-      const auto context = session.context(kLifecycleBound);
+      const auto context = session.context(bound);
       const auto status = (session.control().*method)(context.get(), request, &response);
       if (!status.ok()) return result_of(status);
       if (session.json()) {
@@ -53,6 +55,11 @@ void add_lifecycle(CLI::App& app, const Choose& choose) {
   add_one<v1::RestartPluginRequest, v1::RestartPluginResponse>(
       app, choose, "restart", "Stop a plugin, forget its failures and start it again",
       &Stub::RestartPlugin);
+  add_one<v1::UpgradePluginRequest, v1::UpgradePluginResponse>(
+      app, choose, "upgrade",
+      "Exchange a plugin for what its manifest says now, without an outage, and wait for the end "
+      "of its probation",
+      &Stub::UpgradePlugin, kUpgradeBound);
 }
 
 }  // namespace plugind::pluginctl

@@ -18,7 +18,7 @@ using Choose = std::function<void(Action)>;
 
 void add_list(CLI::App& app, const Choose& choose);
 void add_status(CLI::App& app, const Choose& choose);
-/// start, stop, restart
+/// start, stop, restart, upgrade
 void add_lifecycle(CLI::App& app, const Choose& choose);
 void add_logs(CLI::App& app, const Choose& choose);
 void add_events(CLI::App& app, const Choose& choose);

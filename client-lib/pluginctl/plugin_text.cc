@@ -146,7 +146,9 @@ void add_manifest(std::string& text, const v1::Manifest& manifest) {
   add(text, "start",
       enum_text(v1::StartMode_Name(manifest.start_mode()), "START_MODE_") + ", ready within " +
           duration_text(manifest.start_timeout()));
-  add(text, "stop", "killed " + duration_text(manifest.stop_grace()) + " after being asked");
+  add(text, "stop",
+      "calls may go on for " + duration_text(manifest.stop_drain()) + "; killed " +
+          duration_text(manifest.stop_grace()) + " after being asked to end");
   add(text, "restart", restart_text(manifest));
   add(text, "calls", calls_text(manifest));
   add(text, "access", printable(access_text(manifest)));

@@ -45,6 +45,7 @@ Colour colour_of(v1::InstanceState state) {
     case v1::INSTANCE_STATE_READY:
       return Colour::kGreen;
     case v1::INSTANCE_STATE_STARTING:
+    case v1::INSTANCE_STATE_DRAINING:
     case v1::INSTANCE_STATE_STOPPING:
     case v1::INSTANCE_STATE_BACKOFF:
       return Colour::kYellow;

@@ -1,5 +1,6 @@
 #include "daemon/app/daemon.h"
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
@@ -128,8 +129,13 @@ std::expected<void, Error> Daemon::start() {
   admin_ = control::make_plugin_admin(*supervisor_);
   control_ = std::make_unique<control::ControlServer>(
       loop_.get_executor(), *admin_,
-      control::ControlHooks{.reload = [this] { return reload(); },
-                            .facts = [this] { return facts(); }});
+      control::ControlHooks{
+          .reload = [this] { return reload(); },
+          .upgrade =
+              [this](const std::string& name, plugin::Supervisor::StatusCallback done) {
+                upgrade(name, std::move(done));
+              },
+          .facts = [this] { return facts(); }});
   log_info("started", {{"version", kVersion},
                        {"pid", std::to_string(platform::own_pid())},
                        {"socket", options_.socket},
@@ -208,6 +214,30 @@ std::expected<plugin::ReloadSummary, Error> Daemon::reload() {
                         {"removed", join(summary.removed)},
                         {"changed", join(summary.changed)}});
   return summary;
+}
+
+void Daemon::upgrade(const std::string& name, plugin::Supervisor::StatusCallback done) {
+  auto manifests = plugin::load_manifests(options_.manifests, account_lookup());
+  if (!manifests) return done(std::unexpected(std::move(manifests.error())));
+  const auto wanted = std::ranges::find(*manifests, name, &plugin::Manifest::name);
+  if (wanted == manifests->end()) {
+    if (!supervisor_->find(name)) return done(std::unexpected(supervisor_->not_found(name)));
+    return done(std::unexpected(Error{Reason::kPluginNotFound,
+                                      "no manifest in " + options_.manifests.string() +
+                                          " registers plugin '" + name +
+                                          "' any more; `pluginctl reload` removes it",
+                                      {{"plugin", name}}}));
+  }
+  log_info("upgrading", {{"plugin", name}, {"version", wanted->version}});
+  supervisor_->upgrade(std::move(*wanted), [name, done = std::move(done)](
+                                               std::expected<plugin::PluginStatus, Error> status) {
+    if (status) {
+      log_info("upgraded", {{"plugin", name}, {"version", status->manifest.version}});
+    } else {
+      log_warning("upgrade-failed", {{"plugin", name}, {"cause", status.error().message}});
+    }
+    done(std::move(status));
+  });
 }
 
 control::DaemonFacts Daemon::facts() const {

@@ -43,6 +43,7 @@ class Daemon {
  private:
   std::expected<void, Error> open_front();
   std::expected<plugin::ReloadSummary, Error> reload();
+  void upgrade(const std::string& name, plugin::Supervisor::StatusCallback done);
   control::DaemonFacts facts() const;
   void start_control();
   void watch_events();

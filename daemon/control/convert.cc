@@ -109,6 +109,8 @@ v1::InstanceState to_proto(plugin::InstanceState state) {
       return v1::INSTANCE_STATE_STARTING;
     case plugin::InstanceState::kReady:
       return v1::INSTANCE_STATE_READY;
+    case plugin::InstanceState::kDraining:
+      return v1::INSTANCE_STATE_DRAINING;
     case plugin::InstanceState::kStopping:
       return v1::INSTANCE_STATE_STOPPING;
     case plugin::InstanceState::kStopped:
@@ -129,10 +131,11 @@ std::string text_of(const plugin::Account& account) {
 
 v1::Manifest to_proto(const plugin::Manifest& manifest) {
   const auto& [file, name, version, dialect, command, working_directory, env, services, scope,
-               start_mode, start_timeout, stop_grace, host_linger, restart_policy, restart_backoff,
-               restart_backoff_max, restart_limit, restart_window, calls_timeout, calls_timeout_max,
-               calls_max_message, calls_max_concurrent, calls_queue, access, go_plugin, limits,
-               run_as, umask, env_allow, no_new_privileges, sha256, requirements] = manifest;
+               start_mode, start_timeout, stop_drain, stop_grace, host_linger, restart_policy,
+               restart_backoff, restart_backoff_max, restart_limit, restart_window,
+               upgrade_probation, calls_timeout, calls_timeout_max, calls_max_message,
+               calls_max_concurrent, calls_queue, access, go_plugin, limits, run_as, umask,
+               env_allow, no_new_privileges, sha256, requirements] = manifest;
   v1::Manifest result;
   result.set_file(to_utf8(file.string()));
   result.set_name(to_utf8(name));
@@ -145,6 +148,8 @@ v1::Manifest to_proto(const plugin::Manifest& manifest) {
   result.set_scope(to_proto(scope));
   result.set_start_mode(to_proto(start_mode));
   set(*result.mutable_start_timeout(), start_timeout);
+  set(*result.mutable_stop_drain(), stop_drain);
+  set(*result.mutable_upgrade_probation(), upgrade_probation);
   set(*result.mutable_stop_grace(), stop_grace);
   set(*result.mutable_host_linger(), host_linger);
   result.set_restart_policy(to_proto(restart_policy));

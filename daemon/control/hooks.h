@@ -29,6 +29,9 @@ struct DaemonFacts {
 struct ControlHooks {
   /// Loads the manifests and applies them; on an Error nothing has changed.
   std::function<std::expected<plugin::ReloadSummary, Error>()> reload;
+  /// Loads the manifests and upgrades the plugin of that name to what its manifest says now; see
+  /// plugin::Supervisor::upgrade.
+  std::function<void(const std::string& name, plugin::Supervisor::StatusCallback done)> upgrade;
   std::function<DaemonFacts()> facts;
 };
 

@@ -123,6 +123,16 @@ grpc::ServerUnaryReactor* PluginHostService::RestartPlugin(grpc::CallbackServerC
   return act(&PluginAdmin::restart, request->name(), response);
 }
 
+grpc::ServerUnaryReactor* PluginHostService::UpgradePlugin(grpc::CallbackServerContext*,
+                                                           const v1::UpgradePluginRequest* request,
+                                                           v1::UpgradePluginResponse* response) {
+  return serve(response, [this, name = request->name()](const auto& call) {
+    hooks_.upgrade(name, [call, name](const std::expected<plugin::PluginStatus, Error>& status) {
+      answer_with_plugin(*call, name, status);
+    });
+  });
+}
+
 grpc::ServerUnaryReactor* PluginHostService::ReloadManifests(
     grpc::CallbackServerContext*, const v1::ReloadManifestsRequest*,
     v1::ReloadManifestsResponse* response) {

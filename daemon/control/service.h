@@ -39,6 +39,9 @@ class PluginHostService final : public v1::PluginHost::CallbackService {
   grpc::ServerUnaryReactor* RestartPlugin(grpc::CallbackServerContext* context,
                                           const v1::RestartPluginRequest* request,
                                           v1::RestartPluginResponse* response) override;
+  grpc::ServerUnaryReactor* UpgradePlugin(grpc::CallbackServerContext* context,
+                                          const v1::UpgradePluginRequest* request,
+                                          v1::UpgradePluginResponse* response) override;
   grpc::ServerUnaryReactor* ReloadManifests(grpc::CallbackServerContext* context,
                                             const v1::ReloadManifestsRequest* request,
                                             v1::ReloadManifestsResponse* response) override;

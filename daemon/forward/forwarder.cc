@@ -53,9 +53,22 @@ void Forwarder::on_event(const plugin::Event& event) {
     open_plugin_socket(event.plugin);
   } else if (event.kind == Kind::kRemoved) {
     close_plugin_socket(event.plugin);
+  } else if (event.kind == Kind::kChanged) {
+    plugins_changed();
   } else if (event.kind == Kind::kState && event.state != plugin::InstanceState::kReady) {
-    for (const auto& worker : workers_) worker->retire_instance(event.plugin, event.instance);
+    retire_instance(event);
   }
+}
+
+void Forwarder::retire_instance(const plugin::Event& event) {
+  std::function<void()> done = [] {};
+  if (event.state == plugin::InstanceState::kDraining) {
+    done = [this, weak = std::weak_ptr<void>(alive_), plugin = event.plugin,
+            instance = event.instance] {
+      if (!weak.expired()) supervisor_.lane_let_go(plugin, instance);
+    };
+  }
+  for (const auto& worker : workers_) worker->retire_instance(event.plugin, event.instance, done);
 }
 
 void Forwarder::open_plugin_sockets() {

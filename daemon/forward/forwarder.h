@@ -65,6 +65,7 @@ class Forwarder {
                                          const platform::PeerIdentity& peer);
   void on_gone(std::size_t lane, const Host& host, const std::string& why);
   void on_event(const plugin::Event& event);
+  void retire_instance(const plugin::Event& event);
 
   boost::asio::any_io_executor loop_;
   plugin::Supervisor& supervisor_;

@@ -59,6 +59,12 @@ asio::awaitable<void> RemoteInstance::make_connection() {
   for (auto& done : std::exchange(waiting_, {})) done(outcome);
 }
 
+void RemoteInstance::tell_finished() {
+  home_->post([instance = facts_.instance] {
+    if (const auto living = instance.lock()) living->look_idle();
+  });
+}
+
 void RemoteInstance::explain_loss(std::function<void(const Error&)> tell) {
   home_->post([instance = facts_.instance, end = facts_.end, here = here_, tell = std::move(tell)] {
     const auto answer = [here, tell](const Error& error) {

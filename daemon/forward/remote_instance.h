@@ -48,11 +48,15 @@ class RemoteInstance final : public plugin::CallInstance {
   bool ready() const override { return !retired_ && connection_ && connection_->alive(); }
   plugin::Connection& connection() override { return *connection_; }
   void call_started() override { facts_.calls->started(lane_.index); }
-  void call_finished() override { facts_.calls->finished(lane_.index); }
+  void call_finished() override {
+    facts_.calls->finished(lane_.index);
+    if (retired_) tell_finished();
+  }
   void explain_loss(std::function<void(const Error&)> tell) override;
 
  private:
   boost::asio::awaitable<void> make_connection();
+  void tell_finished();
 
   const InstanceFacts facts_;
   const std::string plugin_;

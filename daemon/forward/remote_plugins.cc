@@ -26,11 +26,18 @@ void RemotePlugins::replace(const std::vector<PluginFacts>& plugins) {
       plugins_.emplace(name, std::make_shared<RemotePlugin>(facts, loop_));
     }
   }
+  std::erase_if(replaced_, [](const auto& plugin) { return plugin.expired(); });
+  for (const auto& [name, plugin] : before) {
+    if (plugin) replaced_.push_back(plugin);
+  }
 }
 
 void RemotePlugins::retire_instance(const std::string& plugin, const std::string& instance) {
   const auto it = plugins_.find(plugin);
   if (it != plugins_.end()) it->second->retire_instance(instance);
+  for (const auto& replaced : replaced_) {
+    if (const auto before = replaced.lock()) before->retire_instance(instance);
+  }
 }
 
 std::shared_ptr<plugin::CallTarget> RemotePlugins::target(std::string_view name) const {

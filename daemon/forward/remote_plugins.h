@@ -38,6 +38,7 @@ class RemotePlugins final : public plugin::CallTargets {
   const std::shared_ptr<const RemoteLoop> loop_;
   plugin::Supervisor& supervisor_;
   std::map<std::string, std::shared_ptr<RemotePlugin>, std::less<>> plugins_;
+  std::vector<std::weak_ptr<RemotePlugin>> replaced_;  // Calls may still be on their instances.
 };
 
 }  // namespace plugind::forward

@@ -10,6 +10,7 @@ Worker::Worker(LaneNumber number, std::shared_ptr<plugin::LoopPort> home,
                const wire::Limits& limits, const HostPolicy& policy, Report report, Lane::Gone gone,
                const Run& run)
     : work_(loop_.get_executor()),
+      home_(home),
       port_(std::make_shared<plugin::LoopPort>(loop_.get_executor())),
       queue_(loop_.get_executor()),
       connector_(loop_.get_executor(), queue_, limits),
@@ -63,8 +64,12 @@ void Worker::replace_plugins(std::vector<PluginFacts> plugins) {
   port_->post([this, plugins = std::move(plugins)] { plugins_.replace(plugins); });
 }
 
-void Worker::retire_instance(const std::string& plugin, const std::string& instance) {
-  port_->post([this, plugin, instance] { plugins_.retire_instance(plugin, instance); });
+void Worker::retire_instance(const std::string& plugin, const std::string& instance,
+                             std::function<void()> done) {
+  port_->post([this, plugin, instance, done = std::move(done)]() mutable {
+    plugins_.retire_instance(plugin, instance);
+    home_->post(std::move(done));
+  });
 }
 
 }  // namespace plugind::forward

@@ -41,11 +41,14 @@ class Worker {
   void drain();
   /// What is registered now.
   void replace_plugins(std::vector<PluginFacts> plugins);
-  void retire_instance(const std::string& plugin, const std::string& instance);
+  /// The instance gets no more calls from here.  `done` is called on the home loop once that is so.
+  void retire_instance(const std::string& plugin, const std::string& instance,
+                       std::function<void()> done);
 
  private:
   boost::asio::io_context loop_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+  const std::shared_ptr<plugin::LoopPort> home_;
   const std::shared_ptr<plugin::LoopPort> port_;
   FlushQueue queue_;
   UpstreamConnector connector_;

@@ -8,6 +8,8 @@ std::string_view to_string(InstanceState state) {
       return "starting";
     case InstanceState::kReady:
       return "ready";
+    case InstanceState::kDraining:
+      return "draining";
     case InstanceState::kStopping:
       return "stopping";
     case InstanceState::kStopped:

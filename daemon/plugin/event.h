@@ -11,7 +11,15 @@
 
 namespace plugind::plugin {
 
-enum class InstanceState { kStarting, kReady, kStopping, kStopped, kBackoff, kFailed };
+enum class InstanceState {
+  kStarting,
+  kReady,
+  kDraining,  ///< Takes no more calls; those in flight go on.
+  kStopping,
+  kStopped,
+  kBackoff,
+  kFailed
+};
 std::string_view to_string(InstanceState state);
 
 struct Event {
@@ -20,7 +28,9 @@ struct Event {
   std::chrono::system_clock::time_point time;
   Kind kind = Kind::kState;
   std::string plugin;
-  std::string instance;                           ///< "" unless kState
+  /// "" unless kState.  With kState and "": the plugin as a whole waits (kBackoff), or is not
+  /// started again by itself (kFailed).
+  std::string instance;
   InstanceState state = InstanceState::kStopped;  ///< for kState
   std::string cause;                              ///< A sentence: why.
 };

@@ -43,7 +43,7 @@ Instance::Instance(const Environment& environment, Owner& owner,
                    std::shared_ptr<bool> requirements_met, std::string id,
                    std::filesystem::path directory)
     : environment_(environment),
-      owner_(owner),
+      owner_(&owner),
       manifest_(std::move(manifest)),
       log_(std::move(log)),
       requirements_met_(std::move(requirements_met)),
@@ -53,6 +53,7 @@ Instance::Instance(const Environment& environment, Owner& owner,
       since_(environment.clock.wall_now()),
       stop_event_(environment.loop, asio::steady_timer::time_point::max()),
       hurry_event_(environment.loop, asio::steady_timer::time_point::max()),
+      idle_event_(environment.loop, asio::steady_timer::time_point::max()),
       calls_(std::make_shared<CallCounts>(environment.lanes)) {}
 
 void Instance::launch() {
@@ -66,6 +67,39 @@ void Instance::stop(std::string cause) {
   stop_requested_ = true;
   stop_cause_ = std::move(cause);
   stop_event_.cancel();
+}
+
+void Instance::withdraw(std::string cause) {
+  withdrawn_ = true;
+  enter_draining(std::move(cause));
+}
+
+void Instance::restore(std::string cause) {
+  withdrawn_ = false;
+  set_state(InstanceState::kReady, std::move(cause));
+}
+
+void Instance::enter_draining(std::string cause) {
+  late_lanes_ += lanes_left_;
+  lanes_left_ = environment_.lanes - 1;
+  idle_ = false;
+  set_state(InstanceState::kDraining, std::move(cause));
+}
+
+void Instance::lane_let_go() {
+  // The last answer of all is the one that counts, whichever each of them was for.
+  if (late_lanes_ > 0) {
+    --late_lanes_;
+  } else if (lanes_left_ > 0) {
+    --lanes_left_;
+  }
+  look_idle();
+}
+
+void Instance::look_idle() {
+  if (state_ != InstanceState::kDraining) return;
+  idle_ = lanes_left_ == 0 && calls_->in_flight() == 0;
+  if (idle_) idle_event_.cancel();
 }
 
 void Instance::hurry() {
@@ -110,7 +144,7 @@ void Instance::set_state(InstanceState state, std::string cause) {
   state_ = state;
   cause_ = std::move(cause);
   since_ = environment_.clock.wall_now();
-  owner_.on_state(*this);
+  owner_->on_state(*this);
 }
 
 namespace {
@@ -132,6 +166,8 @@ asio::awaitable<void> Instance::wait_stop_requested() {
 }
 
 asio::awaitable<void> Instance::wait_hurried() { return wait_flag(hurried_, hurry_event_); }
+
+asio::awaitable<void> Instance::wait_idle() { return wait_flag(idle_, idle_event_); }
 
 asio::awaitable<void> Instance::run() {
   std::optional<Error> failure;
@@ -157,7 +193,7 @@ asio::awaitable<void> Instance::run() {
   std::filesystem::remove_all(directory_, ignored);
   set_state(failure ? InstanceState::kFailed : InstanceState::kStopped,
             failure ? failure->message : stop_cause_);
-  owner_.on_ended(*this, failure);
+  owner_->on_ended(*this, failure);
 }
 
 asio::awaitable<std::expected<void, Error>> Instance::start() {
@@ -213,6 +249,7 @@ asio::awaitable<std::optional<Error>> Instance::serve() {
       if (seen.index() == 0) news = Wake::kProcessEnded;
     }
     if (stop_requested_) {
+      co_await drain();
       co_await stop_sequence();
       co_return std::nullopt;
     }
@@ -248,13 +285,46 @@ asio::awaitable<bool> Instance::reconnect() {
   auto connection = co_await environment_.connector.connect(started_.endpoint, kReconnectBound);
   if (!connection) co_return false;
   started_.connection = std::move(*connection);
-  set_state(InstanceState::kReady, "connected again");
+  if (withdrawn_) {
+    enter_draining("connected again");
+  } else {
+    set_state(InstanceState::kReady, "connected again");
+  }
   co_return true;
+}
+
+asio::awaitable<void> Instance::drain() {
+  Process& process = *started_.process;
+  const bool unused = environment_.lanes == 1 && calls_->in_flight() == 0;
+  if (unused || process.exit_status() || !started_.connection->alive() ||
+      manifest_->stop_drain.count() == 0) {
+    co_return;
+  }
+  const auto calls = [this] {
+    const std::uint64_t count = calls_->in_flight();
+    return std::to_string(count) + (count == 1 ? " call" : " calls") + " in flight";
+  };
+  if (state_ != InstanceState::kDraining) enter_draining(stop_cause_ + "; " + calls());
+  look_idle();
+  co_await (wait_idle() || process.wait() || started_.connection->wait_closed() || wait_hurried() ||
+            environment_.clock.sleep(manifest_->stop_drain));
+  if (idle_ || hurried_) co_return;
+  if (!started_.connection->alive()) {
+    co_await (process.wait() || environment_.clock.sleep(kDeathGrace));
+    if (!process.exit_status()) tell_losses(closed_error());
+  } else if (!process.exit_status()) {
+    stop_cause_ += std::string("; after stop.drain there ") +
+                   (calls_->in_flight() == 1 ? "was" : "were") + " still " + calls();
+  }
 }
 
 asio::awaitable<void> Instance::stop_sequence() {
   set_state(InstanceState::kStopping, stop_cause_);
   Process& process = *started_.process;
+  if (const auto status = process.exit_status(); status && !status->success()) {
+    // Nobody asked it to end yet: calls that were on it learn what happened.
+    ended_ = crash_error(*status);
+  }
   if (!process.exit_status()) {
     // A process that has ended gives no answer, but a child of it may hold the connection open.
     co_await (dialect_.request_shutdown(started_, environment_.clock, kShutdownRequestBound) ||

@@ -42,8 +42,19 @@ class Instance final : public CallInstance {
 
   /// Starts the life of the instance.  It keeps itself alive until on_ended.
   void launch();
-  /// Asks for the stop sequence; `cause` is a sentence.  Calls in flight end with PLUGIN_STOPPED.
+  /// Asks for the stop sequence; `cause` is a sentence.  It takes no more calls.  Those in flight
+  /// go on for at most stop.drain; what is left of them ends with PLUGIN_STOPPED.
   void stop(std::string cause);
+  /// It takes no more calls, those in flight go on, and it stays as it is: kept in reserve.
+  void withdraw(std::string cause);
+  /// It takes calls again.
+  void restore(std::string cause);
+  bool withdrawn() const { return withdrawn_; }
+  /// One of the loops beside the home loop gives it no more calls: all must have said so before it
+  /// has none.
+  void lane_let_go();
+  /// A call on another loop has ended.
+  void look_idle();
   /// Cuts the stop sequence short: kills what is left of the tree now.
   void hurry();
 
@@ -62,11 +73,16 @@ class Instance final : public CallInstance {
   void explain_other_loss(std::function<void(const Error&)> tell);
 
   void call_started() override { calls_->started(0); }
-  void call_finished() override { calls_->finished(0); }
+  void call_finished() override {
+    calls_->finished(0);
+    if (state_ == InstanceState::kDraining) look_idle();
+  }
   const std::shared_ptr<CallCounts>& calls() const { return calls_; }
   /// Why calls on it fail, once it has ended; outlives the instance.
   std::shared_ptr<const std::optional<Error>> end() const { return end_; }
 
+  /// Who is told about its life from now on.
+  void set_owner(Owner& owner) { owner_ = &owner; }
   HostId host() const { return host_; }
   void assign_host(HostId host, std::int64_t host_pid);
   InstanceStatus status() const;
@@ -79,10 +95,13 @@ class Instance final : public CallInstance {
   boost::asio::awaitable<std::optional<Error>> serve();
   boost::asio::awaitable<Wake> wait_for_news();
   boost::asio::awaitable<bool> reconnect();
+  boost::asio::awaitable<void> drain();
   boost::asio::awaitable<void> stop_sequence();
   boost::asio::awaitable<void> wait_stop_requested();
   boost::asio::awaitable<void> wait_hurried();
+  boost::asio::awaitable<void> wait_idle();
   void set_state(InstanceState state, std::string cause);
+  void enter_draining(std::string cause);
   void tell_losses(const Error& error);
   Error crash_error(const ExitStatus& status) const;
   Error closed_error() const;
@@ -91,7 +110,7 @@ class Instance final : public CallInstance {
   }
 
   const Environment& environment_;
-  Owner& owner_;
+  Owner* owner_;
   std::shared_ptr<const Manifest> manifest_;
   std::shared_ptr<OutputLog> log_;
   std::shared_ptr<bool> requirements_met_;
@@ -109,6 +128,11 @@ class Instance final : public CallInstance {
   bool hurried_ = false;
   boost::asio::steady_timer stop_event_;   // Never expires; cancelled to wake.
   boost::asio::steady_timer hurry_event_;  // The same.
+  std::size_t lanes_left_ = 0;             // Loops beside this one that may still give it calls.
+  std::size_t late_lanes_ = 0;             // Answers still to come of when it drained before.
+  bool withdrawn_ = false;
+  bool idle_ = false;
+  boost::asio::steady_timer idle_event_;  // As the others.
   const std::shared_ptr<std::optional<Error>> end_ = std::make_shared<std::optional<Error>>();
   std::optional<Error>& ended_ = *end_;  // Why calls on it failed, once known.
   std::vector<std::function<void(const Error&)>> losses_;

@@ -101,6 +101,7 @@ struct Manifest {
 
   StartMode start_mode = StartMode::kOnDemand;
   std::chrono::milliseconds start_timeout{60'000};  ///< `start.timeout`
+  std::chrono::milliseconds stop_drain{5'000};      ///< `stop.drain`: calls in flight go on so long
   std::chrono::milliseconds stop_grace{5'000};      ///< `stop.grace`: after SIGTERM, before SIGKILL
   std::chrono::milliseconds host_linger{
       1'000};  ///< `stop.linger`: host-scoped, after its host's last connection closed
@@ -112,6 +113,8 @@ struct Manifest {
   std::uint32_t restart_limit = 5;  ///< `restart.limit`: failures within the window (0: no limit) …
   std::chrono::milliseconds restart_window{
       60'000};  ///< `restart.window`: … before the crash loop is broken
+
+  std::chrono::milliseconds upgrade_probation{10'000};  ///< `upgrade.probation`
 
   std::chrono::milliseconds calls_timeout{
       0};  ///< `calls.timeout`: of calls whose caller sets none; 0 = none

@@ -243,6 +243,12 @@ std::vector<ManifestKey> build() {
        .default_value = "\"60s\"",
        .example = "\"10s\"",
        .doc = "How long an instance may take until it is ready for calls."},
+      {.name = "stop.drain",
+       .kind = DurationKey{FIELD(milliseconds, stop_drain), "0s", "24h"},
+       .default_value = "\"5s\"",
+       .example = "\"1m\"",
+       .doc = "How long the calls in flight may go on when an instance is to stop, before it is "
+              "asked to end; see [lifecycle](lifecycle.md#stop). New calls do not go to it."},
       {.name = "stop.grace",
        .kind = DurationKey{FIELD(milliseconds, stop_grace), "0s", "1h"},
        .default_value = "\"5s\"",
@@ -283,6 +289,14 @@ std::vector<ManifestKey> build() {
        .default_value = "\"60s\"",
        .example = "\"10m\"",
        .doc = "The time in which failures are counted."},
+      {.name = "upgrade.probation",
+       .kind = DurationKey{FIELD(milliseconds, upgrade_probation), "0s", "24h"},
+       .default_value = "\"10s\"",
+       .example = "\"1m\"",
+       .doc =
+           "How long the version that ran before is kept in reserve by `pluginctl upgrade`. If an "
+           "instance of the new one fails within that time, it takes the calls again; see "
+           "[lifecycle](lifecycle.md#upgrade)."},
       {.name = "calls.timeout",
        .kind = DurationKey{FIELD(milliseconds, calls_timeout), "0s", "24h"},
        .default_value = "\"0s\"",

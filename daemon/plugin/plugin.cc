@@ -11,13 +11,12 @@ namespace plugind::plugin {
 namespace asio = boost::asio;
 
 Plugin::Plugin(const Environment& environment, EventBus& events, InstanceNumbers& numbers,
-               Manifest manifest)
+               std::shared_ptr<PluginRecord> record, Manifest manifest)
     : environment_(environment),
       events_(events),
       numbers_(numbers),
       manifest_(std::make_shared<const Manifest>(std::move(manifest))),
-      log_(std::make_shared<OutputLog>()),
-      calls_(std::make_shared<CallCounts>(environment.lanes)),
+      record_(std::move(record)),
       all_places_(std::make_shared<CallPlaces>(manifest_->calls_max_concurrent, environment.lanes)),
       places_(all_places_),
       rest_since_(environment.clock.wall_now()) {}
@@ -52,6 +51,9 @@ std::optional<Error> Plugin::refusal(const Slot& slot) const {
 
 Plugin::Ticket Plugin::wait_instance(HostId host, std::int64_t host_pid,
                                      InstanceCallback callback) {
+  if (const auto successor = successor_.lock()) {
+    return successor->wait_instance(host, host_pid, std::move(callback));
+  }
   const HostId key = slot_key(host);
   Slot& slot = slots_[key];
   if (key != 0) slot.host_pid = host_pid;
@@ -86,12 +88,11 @@ void Plugin::ensure_instance(HostId key, Slot& slot) {
     return;
   }
   slot.start_scheduled = true;
-  rest_state_ = InstanceState::kBackoff;
-  rest_since_ = environment_.clock.wall_now();
-  rest_cause_ =
-      "starts again in " +
-      std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(delay).count()) +
-      " ms; " + last_failure_;
+  rest(InstanceState::kBackoff,
+       "starts again in " +
+           std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(delay).count()) +
+           " ms; " + record_->last_failure);
+  publish_rest();
   asio::co_spawn(environment_.loop, start_after_backoff(key, ++slot.generation, delay),
                  asio::detached);
 }
@@ -116,14 +117,15 @@ asio::awaitable<void> Plugin::start_after_backoff(HostId key, std::uint64_t gene
 }
 
 std::shared_ptr<Instance> Plugin::make_instance() {
-  ++starts_;
+  ++record_->starts;
   const std::string id = name() + "#" + std::to_string(numbers_.next_of(name()));
   // Socket paths are short of room, so the directory's name is a number.  Nobody but the daemon's
   // user gets through instances/.
-  auto instance = std::make_shared<Instance>(
-      environment_, static_cast<Instance::Owner&>(*this), manifest_, log_, requirements_met_, id,
-      environment_.runtime_dir / (manifest_->run_as ? "users" : "instances") /
-          std::to_string(numbers_.next()));
+  auto instance = std::make_shared<Instance>(environment_, static_cast<Instance::Owner&>(*this),
+                                             manifest_, record_->log, requirements_met_, id,
+                                             environment_.runtime_dir /
+                                                 (manifest_->run_as ? "users" : "instances") /
+                                                 std::to_string(numbers_.next()));
   instances_.push_back(instance);
   return instance;
 }
@@ -149,15 +151,56 @@ void Plugin::on_state(Instance& instance) {
   const InstanceStatus status = instance.status();
   event.state = status.state;
   event.cause = status.cause;
-  events_.publish(std::move(event));
+  events_.publish(event);
 
-  if (!instance.ready()) return;
   const auto shared = std::static_pointer_cast<Instance>(instance.shared_from_this());
+  if (event.state == InstanceState::kDraining || event.state == InstanceState::kStopping) {
+    return let_go(shared);
+  }
+  if (!instance.ready()) return;
   if (shared == spare_ || slot_key(instance.host()) == 0) {
     for (auto& done : std::exchange(start_waiters_, {})) done({});
   }
   const auto it = slots_.find(instance.host());
   if (it != slots_.end() && it->second.instance == shared) answer_waiters(it->second, shared);
+}
+
+void Plugin::rest(InstanceState state, std::string cause) {
+  rest_state_ = state;
+  rest_cause_ = std::move(cause);
+  rest_since_ = environment_.clock.wall_now();
+}
+
+/// Tells what is not about one instance.
+void Plugin::publish_rest() {
+  Event event;
+  event.time = rest_since_;
+  event.plugin = name();
+  event.state = rest_state_;
+  event.cause = rest_cause_;
+  events_.publish(std::move(event));
+}
+
+/// It was asked to stop: whoever calls from now on gets another one.
+void Plugin::let_go(const std::shared_ptr<Instance>& instance) {
+  if (spare_ == instance) spare_.reset();
+  const HostId key = instance->host();
+  const auto it = slots_.find(key);
+  if (it == slots_.end() || it->second.instance != instance) return;
+  Slot& slot = it->second;
+  slot.instance.reset();
+  if (held_) {
+    answer_waiters(
+        slot, std::unexpected(Error{Reason::kPluginStopped, held_cause_, {{"plugin", name()}}}));
+  } else if (!slot.waiters.empty()) {
+    ensure_instance(key, slot);
+  }
+}
+
+void Plugin::lane_let_go(const std::string& instance) {
+  for (const auto& one : instances_) {
+    if (one->id() == instance) return one->lane_let_go();
+  }
 }
 
 void Plugin::record_failure(Slot& slot, const Error& failure) {
@@ -171,6 +214,8 @@ void Plugin::record_failure(Slot& slot, const Error& failure) {
                 " ms and is not started again by itself. Mend it, then `pluginctl restart " +
                 name() + "`. Last failure: " + failure.message,
             {{"plugin", name()}}};
+  rest(InstanceState::kFailed, slot.crash_loop->message);
+  publish_rest();
 }
 
 void Plugin::on_ended(Instance& instance, const std::optional<Error>& failure) {
@@ -178,14 +223,13 @@ void Plugin::on_ended(Instance& instance, const std::optional<Error>& failure) {
   const auto shared = std::static_pointer_cast<Instance>(instance.shared_from_this());
   std::erase(instances_, shared);
   if (failure) {
-    ++failures_;
-    last_failure_ = failure->message;
+    ++record_->failures;
+    record_->last_failure = failure->message;
     *requirements_met_ = false;  // Perhaps one of them has gone since.
   }
-  rest_state_ = failure ? InstanceState::kFailed : InstanceState::kStopped;
-  rest_cause_ = instance.status().cause;
-  rest_since_ = environment_.clock.wall_now();
+  rest(failure ? InstanceState::kFailed : InstanceState::kStopped, instance.status().cause);
 
+  if (reserve_ == shared) reserve_.reset();
   if (spare_ == shared) {
     spare_.reset();
     if (failure) {
@@ -227,12 +271,15 @@ void Plugin::host_gone(HostId host) {
   if (key == 0) return;
   const auto it = slots_.find(key);
   if (it == slots_.end()) return;
+  it->second.host_absent = true;
   asio::co_spawn(environment_.loop, stop_after_linger(key, ++it->second.absence), asio::detached);
 }
 
 void Plugin::host_back(HostId host) {
   const auto it = slots_.find(slot_key(host));
-  if (it != slots_.end()) ++it->second.absence;
+  if (it == slots_.end()) return;
+  ++it->second.absence;
+  it->second.host_absent = false;
 }
 
 asio::awaitable<void> Plugin::stop_after_linger(HostId key, std::uint64_t absence) {
@@ -283,9 +330,7 @@ void Plugin::stop(std::string cause, bool hold, std::function<void()> done) {
   for (auto& waiter : std::exchange(start_waiters_, {})) {
     waiter(std::unexpected(Error{Reason::kPluginStopped, cause, {{"plugin", name()}}}));
   }
-  rest_state_ = InstanceState::kStopped;
-  rest_cause_ = cause;
-  rest_since_ = environment_.clock.wall_now();
+  rest(InstanceState::kStopped, cause);
   stop_waiters_.push_back(std::move(done));
   // stop() on an instance never calls back at once, so the list holds still.
   for (const auto& instance : instances_) instance->stop(cause);
@@ -322,7 +367,7 @@ std::expected<void, Error> Plugin::begin_call() {
 }
 
 Plugin::Ticket Plugin::follow_output(HostId host, OutputLog::Follower follower) {
-  return log_->follow([this, host, follower = std::move(follower)](const LogLine& line) {
+  return record_->log->follow([this, host, follower = std::move(follower)](const LogLine& line) {
     const Instance* mine = ready_instance(host);
     if (mine != nullptr && mine->id() == line.instance) follower(line);  // Not another host's.
   });
@@ -332,10 +377,10 @@ PluginStatus Plugin::status() const {
   PluginStatus status;
   status.manifest = *manifest_;
   status.socket = "unix:" + (environment_.runtime_dir / "plugins" / (name() + ".sock")).string();
-  status.starts = starts_;
-  status.failures = failures_;
-  status.last_failure = last_failure_;
-  status.calls = calls_->total();
+  status.starts = record_->starts;
+  status.failures = record_->failures;
+  status.last_failure = record_->last_failure;
+  status.calls = record_->calls->total();
   status.state = rest_state_;
   status.cause = rest_cause_;
   status.since = rest_since_;

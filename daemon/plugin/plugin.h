@@ -39,17 +39,30 @@ class InstanceNumbers {
   std::map<std::string, std::uint64_t> of_plugin_;
 };
 
+/// What is known of a plugin of one name, whatever its manifest became meanwhile.
+struct PluginRecord {
+  explicit PluginRecord(std::size_t lanes)
+      : log(std::make_shared<OutputLog>()), calls(std::make_shared<CallCounts>(lanes)) {}
+
+  const std::shared_ptr<OutputLog> log;
+  const std::shared_ptr<CallCounts> calls;  ///< Those of all loops.
+  std::uint64_t starts = 0;
+  std::uint64_t failures = 0;
+  std::string last_failure;
+};
+
 class Plugin final : public CallTarget, private Instance::Owner {
  public:
   Plugin(const Environment& environment, EventBus& events, InstanceNumbers& numbers,
-         Manifest manifest);
+         std::shared_ptr<PluginRecord> record, Manifest manifest);
   ~Plugin();
   Plugin(const Plugin&) = delete;
   Plugin& operator=(const Plugin&) = delete;
 
   const Manifest& manifest() const override { return *manifest_; }
   const std::shared_ptr<const Manifest>& shared_manifest() const { return manifest_; }
-  const std::shared_ptr<OutputLog>& log() const { return log_; }
+  const std::shared_ptr<PluginRecord>& record() const { return record_; }
+  const std::shared_ptr<OutputLog>& log() const { return record_->log; }
 
   Instance* ready_instance(HostId host) override;
   /// The instance that is given is always an Instance.
@@ -66,6 +79,8 @@ class Plugin final : public CallTarget, private Instance::Owner {
   void stop(std::string cause, bool hold, std::function<void()> done);
   /// Cuts every stop that is under way short.
   void hurry();
+  /// A loop beside the home loop gives that instance no more calls.  Unknown ones are no matter.
+  void lane_let_go(const std::string& instance);
   /// Forgets failures.
   void clear_failures();
   bool has_instances() const;
@@ -74,11 +89,26 @@ class Plugin final : public CallTarget, private Instance::Owner {
 
   std::expected<void, Error> begin_call() override;
   void end_call() override { places_.give(); }
-  void count_call() override { calls_->started(0); }
+  void count_call() override { record_->calls->started(0); }
   Ticket follow_output(HostId host, OutputLog::Follower follower) override;
   /// What the calls of all loops share.
-  const std::shared_ptr<CallCounts>& calls() const { return calls_; }
+  const std::shared_ptr<CallCounts>& calls() const { return record_->calls; }
   const std::shared_ptr<CallPlaces>& places() const { return all_places_; }
+
+  // One version of a plugin takes the place of another: upgrade.h has the whole.
+
+  /// Which instances that hosts have of their own are taken over: those that run the manifest of
+  /// the one that takes them, all, or none.
+  enum class HostsInstances { kOwn, kAll, kNone };
+  /// Its shared instance takes no more calls and is kept in reserve; what has just been started, or
+  /// was for the next host, is stopped.
+  void step_aside(const std::string& cause);
+  /// Its shared instance takes calls again.
+  void step_back(const std::string& cause);
+  /// Calls that wait at `other`, or come to it still, are this one's from now on.
+  void succeed(Plugin& other, HostsInstances instances);
+  /// Whether that is an instance of its own which runs its manifest.
+  bool is_version_of(const std::string& instance) const;
 
  private:
   struct Waiter {
@@ -94,6 +124,7 @@ class Plugin final : public CallTarget, private Instance::Owner {
     bool start_scheduled = false;  // Waits for the backoff to pass.
     std::uint64_t generation = 0;  // Tells a scheduled start that it is out of date.
     std::uint64_t absence = 0;     // Tells a lingering stop that its host has come back.
+    bool host_absent = false;
     std::int64_t host_pid = 0;
   };
 
@@ -108,6 +139,10 @@ class Plugin final : public CallTarget, private Instance::Owner {
   boost::asio::awaitable<void> stop_after_linger(HostId key, std::uint64_t absence);
   void answer_waiters(Slot& slot, const std::expected<std::shared_ptr<Instance>, Error>& outcome);
   void record_failure(Slot& slot, const Error& failure);
+  void let_go(const std::shared_ptr<Instance>& instance);
+  void rest(InstanceState state, std::string cause);
+  void publish_rest();
+  Error changed_error() const;
   void check_stopped();
   std::shared_ptr<Plugin> self() { return std::static_pointer_cast<Plugin>(shared_from_this()); }
 
@@ -118,21 +153,19 @@ class Plugin final : public CallTarget, private Instance::Owner {
   EventBus& events_;
   InstanceNumbers& numbers_;
   std::shared_ptr<const Manifest> manifest_;
-  std::shared_ptr<OutputLog> log_;
+  const std::shared_ptr<PluginRecord> record_;
+  std::weak_ptr<Plugin> successor_;  // Serves the calls that still come here.
   std::shared_ptr<bool> requirements_met_ = std::make_shared<bool>(false);  // See StartContext.
   std::map<HostId, Slot> slots_;
   std::shared_ptr<Instance> spare_;                   // Started by an operator, for the next host.
+  std::shared_ptr<Instance> reserve_;                 // Ran before an upgrade that may fail.
   std::vector<std::shared_ptr<Instance>> instances_;  // Every living one.
   std::vector<std::function<void(std::expected<void, Error>)>> start_waiters_;
   std::vector<std::function<void()>> stop_waiters_;
   bool held_ = false;  // Stopped by an operator or by the daemon's end.
   std::string held_cause_;
-  std::uint64_t starts_ = 0;
-  std::uint64_t failures_ = 0;
-  const std::shared_ptr<CallCounts> calls_;
   const std::shared_ptr<CallPlaces> all_places_;
   LanePlaces places_;
-  std::string last_failure_;
   InstanceState rest_state_ = InstanceState::kStopped;  // While there is no instance.
   std::string rest_cause_ = "not started yet";
   std::chrono::system_clock::time_point rest_since_;

@@ -1,17 +1,22 @@
 #include "daemon/plugin/supervisor.h"
 
 #include <algorithm>
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
+#include <exception>
+#include <iterator>
+#include <set>
 #include <utility>
 
 #include "daemon/plugin/plugin.h"
 #include "daemon/plugin/printable.h"
+#include "daemon/plugin/upgrade.h"
 
 namespace plugind::plugin {
 
 namespace asio = boost::asio;
 
-class Supervisor::Impl {
+class Supervisor::Impl final : public Register {
  public:
   explicit Impl(Environment environment) : environment(std::move(environment)) {}
 
@@ -34,17 +39,46 @@ class Supervisor::Impl {
     events.publish(std::move(event));
   }
 
+  std::shared_ptr<Plugin> make(Manifest manifest, std::shared_ptr<PluginRecord> record) {
+    return std::make_shared<Plugin>(environment, events, numbers, std::move(record),
+                                    std::move(manifest));
+  }
+
   void add(Manifest manifest) {
-    auto plugin = std::make_shared<Plugin>(environment, events, numbers, std::move(manifest));
-    plugins[plugin->name()] = plugin;
-    if (draining || plugin->manifest().start_mode != StartMode::kBoot) return;
+    const std::string name = manifest.name;
+    const auto before = find(name);
+    const auto plugin =
+        make(std::move(manifest),
+             before ? before->record() : std::make_shared<PluginRecord>(environment.lanes));
+    plugins[name] = plugin;
+    if (before) {
+      plugin->succeed(*before, Plugin::HostsInstances::kNone);
+      retire(before, "its manifest has changed");
+    }
+    if (is_draining || plugin->manifest().start_mode != StartMode::kBoot) return;
     plugin->start([](const std::expected<void, Error>&) {});
   }
 
-  /// Keeps a plugin that is no longer registered until its instances have ended.
-  void retire(const std::shared_ptr<Plugin>& plugin, const std::string& cause) {
-    std::erase_if(retired, [](const auto& gone) { return gone.expired(); });
-    retired.push_back(plugin);
+  std::shared_ptr<Plugin> registered(const std::string& name) const override { return find(name); }
+
+  void replace(const std::shared_ptr<Plugin>& plugin, const std::string& cause) override {
+    std::erase_if(unregistered, [&](const auto& one) { return one.lock() == plugin; });
+    plugins[plugin->name()] = plugin;
+    publish(Event::Kind::kChanged, plugin->name(), cause);
+  }
+
+  void keep(const std::shared_ptr<Plugin>& plugin) override {
+    std::erase_if(unregistered, [&](const auto& one) {
+      const auto living = one.lock();
+      return !living || living == plugin;
+    });
+    unregistered.push_back(plugin);
+  }
+
+  bool draining() const override { return is_draining; }
+
+  void retire(const std::shared_ptr<Plugin>& plugin, const std::string& cause) override {
+    keep(plugin);
     plugin->stop(cause, true, [plugin, loop = environment.loop] {
       // Not destroyed from inside one of its own functions.
       asio::post(loop, [plugin] {});
@@ -55,8 +89,20 @@ class Supervisor::Impl {
   EventBus events;
   InstanceNumbers numbers;
   std::map<std::string, std::shared_ptr<Plugin>, std::less<>> plugins;
-  std::vector<std::weak_ptr<Plugin>> retired;  // Removed, but perhaps still stopping.
-  bool draining = false;
+  // Not registered any more, or not yet, and perhaps with instances.
+  std::vector<std::weak_ptr<Plugin>> unregistered;
+  std::set<std::string> upgrading;
+  bool is_draining = false;
+
+  PluginStatus status(const Plugin& plugin) const {
+    PluginStatus status = plugin.status();
+    for (const auto& one : unregistered) {
+      const auto other = one.lock();
+      if (!other || other->name() != plugin.name() || other.get() == &plugin) continue;
+      std::ranges::move(other->status().instances, std::back_inserter(status.instances));
+    }
+    return status;
+  }
 };
 
 Supervisor::Supervisor(Environment environment)
@@ -87,15 +133,16 @@ ReloadSummary Supervisor::apply(std::vector<Manifest> manifests) {
       continue;
     }
     summary.changed.push_back(plugin->name());
-    impl_->retire(plugin, "its manifest has changed");
-    impl_->publish(Event::Kind::kChanged, plugin->name(), "its manifest has changed");
   }
   for (auto& [name, manifest] : wanted) {
     if (!impl_->plugins.contains(name)) {
       summary.added.push_back(name);
       impl_->publish(Event::Kind::kRegistered, name, "read from " + manifest.file.string());
+      impl_->add(std::move(manifest));
+    } else {
+      impl_->add(std::move(manifest));
+      impl_->publish(Event::Kind::kChanged, name, "its manifest has changed");
     }
-    impl_->add(std::move(manifest));
   }
   return summary;
 }
@@ -103,19 +150,19 @@ ReloadSummary Supervisor::apply(std::vector<Manifest> manifests) {
 std::vector<PluginStatus> Supervisor::list() const {
   std::vector<PluginStatus> all;
   all.reserve(impl_->plugins.size());
-  for (const auto& [name, plugin] : impl_->plugins) all.push_back(plugin->status());
+  for (const auto& [name, plugin] : impl_->plugins) all.push_back(impl_->status(*plugin));
   return all;
 }
 
 std::expected<PluginStatus, Error> Supervisor::status(const std::string& name) const {
-  if (const auto plugin = impl_->find(name)) return plugin->status();
+  if (const auto plugin = impl_->find(name)) return impl_->status(*plugin);
   return std::unexpected(impl_->not_found(name));
 }
 
 void Supervisor::start(const std::string& name, StatusCallback done) {
   const auto plugin = impl_->find(name);
   if (!plugin) return done(std::unexpected(impl_->not_found(name)));
-  if (impl_->draining) {
+  if (impl_->is_draining) {
     return done(std::unexpected(make_error(Reason::kDraining, "plugind is shutting down")));
   }
   plugin->start([plugin, done = std::move(done)](const std::expected<void, Error>& outcome) {
@@ -141,12 +188,37 @@ void Supervisor::restart(const std::string& name, StatusCallback done) {
                [this, name, done = std::move(done)]() mutable { start(name, std::move(done)); });
 }
 
+void Supervisor::upgrade(Manifest manifest, StatusCallback done) {
+  const std::string name = manifest.name;
+  const auto before = impl_->find(name);
+  if (!before) return done(std::unexpected(impl_->not_found(name)));
+  if (impl_->is_draining) {
+    return done(std::unexpected(make_error(Reason::kDraining, "plugind is shutting down")));
+  }
+  if (!impl_->upgrading.insert(name).second) {
+    return done(std::unexpected(Error{
+        Reason::kUpgradeRuns,
+        "an upgrade of plugin '" + name + "' is under way. `pluginctl events` tells when it ends.",
+        {{"plugin", name}}}));
+  }
+  asio::co_spawn(impl_->environment.loop,
+                 plugin::upgrade(impl_->environment, impl_->events, *impl_, before,
+                                 impl_->make(std::move(manifest), before->record())),
+                 [this, name, done = std::move(done)](const std::exception_ptr& defect,
+                                                      const std::expected<void, Error>& outcome) {
+                   if (defect) std::rethrow_exception(defect);
+                   impl_->upgrading.erase(name);
+                   if (!outcome) return done(std::unexpected(outcome.error()));
+                   done(status(name));
+                 });
+}
+
 void Supervisor::shutdown(std::function<void()> done) {
-  impl_->draining = true;
+  impl_->is_draining = true;
   std::vector<std::shared_ptr<Plugin>> all;
   for (const auto& [name, plugin] : impl_->plugins) all.push_back(plugin);
-  for (const auto& retired : impl_->retired) {
-    if (auto plugin = retired.lock()) all.push_back(std::move(plugin));
+  for (const auto& one : impl_->unregistered) {
+    if (auto plugin = one.lock()) all.push_back(std::move(plugin));
   }
   auto left = std::make_shared<std::size_t>(all.size() + 1);
   const auto one_done = [left, done = std::move(done)] {
@@ -158,8 +230,16 @@ void Supervisor::shutdown(std::function<void()> done) {
 
 void Supervisor::hurry() {
   for (const auto& [name, plugin] : impl_->plugins) plugin->hurry();
-  for (const auto& retired : impl_->retired) {
-    if (const auto plugin = retired.lock()) plugin->hurry();
+  for (const auto& one : impl_->unregistered) {
+    if (const auto plugin = one.lock()) plugin->hurry();
+  }
+}
+
+void Supervisor::lane_let_go(const std::string& plugin, const std::string& instance) {
+  if (const auto registered = impl_->find(plugin)) registered->lane_let_go(instance);
+  for (const auto& one : impl_->unregistered) {
+    const auto before = one.lock();
+    if (before && before->name() == plugin) before->lane_let_go(instance);
   }
 }
 

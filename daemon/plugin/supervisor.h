@@ -81,7 +81,8 @@ class Supervisor final : public CallTargets {
   Supervisor& operator=(const Supervisor&) = delete;
 
   /// Replaces the set of manifests: added ones are registered (and started if start.mode is boot),
-  /// removed ones stopped, changed ones stopped and registered anew.
+  /// removed ones stopped; of changed ones new calls go to a new instance and the old one is
+  /// stopped.
   ReloadSummary apply(std::vector<Manifest> manifests);
 
   std::vector<PluginStatus> list() const;
@@ -97,10 +98,17 @@ class Supervisor final : public CallTargets {
   /// shared.
   void restart(const std::string& name, StatusCallback done);
 
+  /// Exchanges a registered plugin for one with this manifest, of the same name; see upgrade.h.
+  /// Completes when the new one has passed its probation.  One upgrade of a plugin at a time.
+  void upgrade(Manifest manifest, StatusCallback done);
+
   /// Stops everything; no call starts an instance any more.
   void shutdown(std::function<void()> done);
   /// After shutdown(): kills what has not stopped yet, without any further grace.
   void hurry();
+
+  /// A loop beside the home loop gives that instance ("NAME#3") no more calls.
+  void lane_let_go(const std::string& plugin, const std::string& instance);
 
   EventBus& events();
   /// The log of a plugin.  Valid until the plugin is removed by apply(); hold the pointer.

@@ -83,6 +83,22 @@ TEST(ControlServer, StartStopAndRestartAnswerWithThePluginAsItIsThen) {
   }
 }
 
+TEST(ControlServer, UpgradeAnswersWithThePluginAsItIsThen) {
+  FakeDaemon daemon;
+  daemon.on_loop([&] { daemon.admin().add("kv"); });
+  const auto stub = daemon.stub();
+  const auto upgrade = [&](const std::string& name, v1::UpgradePluginResponse& response) {
+    Context context;
+    v1::UpgradePluginRequest request;
+    request.set_name(name);
+    return stub->UpgradePlugin(&context, request, &response);
+  };
+  v1::UpgradePluginResponse response;
+  ASSERT_TRUE(upgrade("kv", response).ok());
+  EXPECT_EQ(response.plugin().manifest().version(), "upgraded");
+  EXPECT_EQ(upgrade("nix", response).error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
 TEST(ControlServer, FailedStartCarriesReasonAndPlugin) {
   FakeDaemon daemon;
   daemon.on_loop([&] {

@@ -30,7 +30,9 @@ plugin::Manifest full_manifest() {
   manifest.scope = plugin::Scope::kHost;
   manifest.start_mode = plugin::StartMode::kManual;
   manifest.start_timeout = 1s;
+  manifest.stop_drain = 20s;
   manifest.stop_grace = 2s;
+  manifest.upgrade_probation = 21s;
   manifest.host_linger = 3s;
   manifest.restart_policy = plugin::RestartPolicy::kAlways;
   manifest.restart_backoff = 4ms;
@@ -140,6 +142,12 @@ requirements {
 requirements {
   file: "/etc/x"
   hint: "Make it."
+}
+stop_drain {
+  seconds: 20
+}
+upgrade_probation {
+  seconds: 21
 }
 )");
 }

@@ -135,6 +135,11 @@ class FakeDaemon {
       : work_(loop_.get_executor()), thread_([this] { loop_.run(); }) {
     ControlHooks hooks;
     hooks.reload = [this] { return reload_; };
+    hooks.upgrade = [this](const std::string& name, plugin::Supervisor::StatusCallback done) {
+      const auto found = admin_.plugins.find(name);
+      if (found != admin_.plugins.end()) found->second.manifest.version = "upgraded";
+      done(admin_.status(name));
+    };
     hooks.facts = [this] { return facts_; };
     facts_.version = "9.8.7";
     facts_.pid = 4711;

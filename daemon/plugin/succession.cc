@@ -1,0 +1,83 @@
+// How one version of a plugin takes the place of another.
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <iterator>
+#include <utility>
+
+#include "daemon/plugin/plugin.h"
+
+namespace plugind::plugin {
+
+namespace asio = boost::asio;
+
+void Plugin::step_aside(const std::string& cause) {
+  if (spare_) spare_->stop(cause);
+  const auto it = slots_.find(0);
+  if (manifest_->scope != Scope::kShared || it == slots_.end()) return;
+  const auto instance = std::exchange(it->second.instance, nullptr);
+  if (!instance) return;
+  if (instance->ready()) {
+    reserve_ = instance;
+    instance->withdraw(cause);
+  } else {
+    instance->stop(cause);
+  }
+}
+
+void Plugin::step_back(const std::string& cause) {
+  successor_.reset();
+  if (const auto instance = std::exchange(reserve_, nullptr)) {
+    slots_[0].instance = instance;
+    instance->restore(cause);
+  } else if (manifest_->start_mode == StartMode::kBoot && !held_) {
+    start([](const std::expected<void, Error>&) {});
+  }
+}
+
+void Plugin::succeed(Plugin& other, HostsInstances instances) {
+  successor_.reset();
+  other.successor_ = self();
+  const bool by_host = manifest_->scope == Scope::kHost && other.manifest_->scope == Scope::kHost;
+  for (auto& [key, theirs] : other.slots_) {
+    ++theirs.generation;
+    theirs.start_scheduled = false;
+    auto waiters = std::exchange(theirs.waiters, {});
+    if (other.manifest_->scope != manifest_->scope) {
+      // Whose instance a call waits for is not known on the other side.
+      for (Waiter& waiter : waiters) {
+        if (!waiter.ticket.expired()) waiter.callback(std::unexpected(changed_error()));
+      }
+      continue;
+    }
+    Slot& mine = slots_[key];
+    std::ranges::move(waiters, std::back_inserter(mine.waiters));
+    const bool takes = instances == HostsInstances::kAll ||
+                       (instances == HostsInstances::kOwn && theirs.instance &&
+                        &theirs.instance->manifest() == manifest_.get());
+    if (by_host && takes && theirs.instance) {
+      mine.host_pid = theirs.host_pid;
+      mine.instance = std::exchange(theirs.instance, nullptr);
+      std::erase(other.instances_, mine.instance);
+      instances_.push_back(mine.instance);
+      mine.instance->set_owner(*this);
+      // A stop that was under way does not find it any more.
+      if (theirs.host_absent) host_gone(key);
+    }
+    if (!mine.waiters.empty()) ensure_instance(key, mine);
+  }
+}
+
+Error Plugin::changed_error() const {
+  return {Reason::kPluginStopped,
+          "plugin '" + name() + "' has just been changed to another scope. Call again.",
+          {{"plugin", name()}}};
+}
+
+bool Plugin::is_version_of(const std::string& instance) const {
+  return std::ranges::any_of(instances_, [&](const auto& one) {
+    return one->id() == instance && &one->manifest() == manifest_.get();
+  });
+}
+
+}  // namespace plugind::plugin
