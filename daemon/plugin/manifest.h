@@ -113,6 +113,8 @@ struct Manifest {
   std::chrono::milliseconds restart_window{
       60'000};  ///< `restart.window`: … before the crash loop is broken
 
+  std::uint32_t crashes_keep = 10;  ///< `crashes.keep`: crash reports of plugins of this name
+
   std::chrono::milliseconds calls_timeout{
       0};  ///< `calls.timeout`: of calls whose caller sets none; 0 = none
   std::chrono::milliseconds calls_timeout_max{

@@ -11,12 +11,13 @@ namespace plugind::plugin {
 namespace asio = boost::asio;
 
 Plugin::Plugin(const Environment& environment, EventBus& events, InstanceNumbers& numbers,
-               Manifest manifest)
+               std::shared_ptr<CrashLog> crashes, Manifest manifest)
     : environment_(environment),
       events_(events),
       numbers_(numbers),
       manifest_(std::make_shared<const Manifest>(std::move(manifest))),
       log_(std::make_shared<OutputLog>()),
+      crashes_(std::move(crashes)),
       calls_(std::make_shared<CallCounts>(environment.lanes)),
       all_places_(std::make_shared<CallPlaces>(manifest_->calls_max_concurrent, environment.lanes)),
       places_(all_places_),
@@ -120,10 +121,11 @@ std::shared_ptr<Instance> Plugin::make_instance() {
   const std::string id = name() + "#" + std::to_string(numbers_.next_of(name()));
   // Socket paths are short of room, so the directory's name is a number.  Nobody but the daemon's
   // user gets through instances/.
-  auto instance = std::make_shared<Instance>(
-      environment_, static_cast<Instance::Owner&>(*this), manifest_, log_, requirements_met_, id,
-      environment_.runtime_dir / (manifest_->run_as ? "users" : "instances") /
-          std::to_string(numbers_.next()));
+  auto instance = std::make_shared<Instance>(environment_, static_cast<Instance::Owner&>(*this),
+                                             manifest_, log_, crashes_, requirements_met_, id,
+                                             environment_.runtime_dir /
+                                                 (manifest_->run_as ? "users" : "instances") /
+                                                 std::to_string(numbers_.next()));
   instances_.push_back(instance);
   return instance;
 }
@@ -336,6 +338,10 @@ PluginStatus Plugin::status() const {
   status.failures = failures_;
   status.last_failure = last_failure_;
   status.calls = calls_->total();
+  status.crashes = crashes_->size();
+  if (const CrashReport* last = crashes_->last()) {
+    status.last_crash = CrashSummary{last->ended, last->message};
+  }
   status.state = rest_state_;
   status.cause = rest_cause_;
   status.since = rest_since_;

@@ -16,6 +16,7 @@
 #include "daemon/error.h"
 #include "daemon/plugin/call_counts.h"
 #include "daemon/plugin/call_target.h"
+#include "daemon/plugin/crash_log.h"
 #include "daemon/plugin/event.h"
 #include "daemon/plugin/instance.h"
 #include "daemon/plugin/manifest.h"
@@ -41,8 +42,9 @@ class InstanceNumbers {
 
 class Plugin final : public CallTarget, private Instance::Owner {
  public:
+  /// `crashes` is that of its name.
   Plugin(const Environment& environment, EventBus& events, InstanceNumbers& numbers,
-         Manifest manifest);
+         std::shared_ptr<CrashLog> crashes, Manifest manifest);
   ~Plugin();
   Plugin(const Plugin&) = delete;
   Plugin& operator=(const Plugin&) = delete;
@@ -50,6 +52,7 @@ class Plugin final : public CallTarget, private Instance::Owner {
   const Manifest& manifest() const override { return *manifest_; }
   const std::shared_ptr<const Manifest>& shared_manifest() const { return manifest_; }
   const std::shared_ptr<OutputLog>& log() const { return log_; }
+  const CrashLog& crashes() const { return *crashes_; }
 
   Instance* ready_instance(HostId host) override;
   /// The instance that is given is always an Instance.
@@ -119,6 +122,7 @@ class Plugin final : public CallTarget, private Instance::Owner {
   InstanceNumbers& numbers_;
   std::shared_ptr<const Manifest> manifest_;
   std::shared_ptr<OutputLog> log_;
+  const std::shared_ptr<CrashLog> crashes_;
   std::shared_ptr<bool> requirements_met_ = std::make_shared<bool>(false);  // See StartContext.
   std::map<HostId, Slot> slots_;
   std::shared_ptr<Instance> spare_;                   // Started by an operator, for the next host.

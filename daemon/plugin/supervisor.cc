@@ -35,7 +35,11 @@ class Supervisor::Impl {
   }
 
   void add(Manifest manifest) {
-    auto plugin = std::make_shared<Plugin>(environment, events, numbers, std::move(manifest));
+    auto& crashes = crash_logs[manifest.name];
+    if (!crashes) crashes = std::make_shared<CrashLog>();
+    crashes->keep(manifest.crashes_keep);
+    auto plugin =
+        std::make_shared<Plugin>(environment, events, numbers, crashes, std::move(manifest));
     plugins[plugin->name()] = plugin;
     if (draining || plugin->manifest().start_mode != StartMode::kBoot) return;
     plugin->start([](const std::expected<void, Error>&) {});
@@ -55,6 +59,8 @@ class Supervisor::Impl {
   EventBus events;
   InstanceNumbers numbers;
   std::map<std::string, std::shared_ptr<Plugin>, std::less<>> plugins;
+  std::map<std::string, std::shared_ptr<CrashLog>>
+      crash_logs;                              // By name; outlive a changed manifest.
   std::vector<std::weak_ptr<Plugin>> retired;  // Removed, but perhaps still stopping.
   bool draining = false;
 };
@@ -77,6 +83,7 @@ ReloadSummary Supervisor::apply(std::vector<Manifest> manifests) {
     if (match == wanted.end()) {
       summary.removed.push_back(plugin->name());
       it = impl_->plugins.erase(it);
+      impl_->crash_logs.erase(plugin->name());
       impl_->publish(Event::Kind::kRemoved, plugin->name(), "its manifest is gone");
       impl_->retire(plugin, "its manifest is gone");
       continue;
@@ -167,6 +174,11 @@ EventBus& Supervisor::events() { return impl_->events; }
 
 std::expected<std::shared_ptr<OutputLog>, Error> Supervisor::log(const std::string& name) const {
   if (const auto plugin = impl_->find(name)) return plugin->log();
+  return std::unexpected(impl_->not_found(name));
+}
+
+std::expected<std::vector<CrashReport>, Error> Supervisor::crashes(const std::string& name) const {
+  if (const auto plugin = impl_->find(name)) return plugin->crashes().newest_first();
   return std::unexpected(impl_->not_found(name));
 }
 
