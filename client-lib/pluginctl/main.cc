@@ -51,6 +51,7 @@ int run_command_line(int argc, char** argv) {
   add_status(app, choose);
   add_lifecycle(app, choose);
   add_logs(app, choose);
+  add_crashes(app, choose);
   add_call(app, choose);
   add_events(app, choose);
   add_daemon(app, choose);

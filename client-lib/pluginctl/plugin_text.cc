@@ -191,7 +191,17 @@ std::string plugin_text(const v1::Plugin& plugin, std::chrono::system_clock::tim
   add(text, "starts",
       std::to_string(plugin.starts()) + ", of which " + std::to_string(plugin.failures()) +
           " failed or crashed");
-  add(text, "last failure", printable(plugin.last_failure()));
+  if (plugin.has_last_crash()) {
+    const v1::CrashSummary& crash = plugin.last_crash();
+    add(text, "last failure",
+        time_text(crash.time()) + " (" + age_text(crash.time(), now) +
+            "): " + printable(crash.message()));
+    add(text, "crashes",
+        std::to_string(plugin.crashes()) + " kept; see `pluginctl crashes " +
+            printable(manifest.name()) + "`");
+  } else {
+    add(text, "last failure", printable(plugin.last_failure()));
+  }
   add(text, "forwarded", std::to_string(plugin.calls()) + " calls");
   if (!plugin.instances().empty()) text += "\n" + instances_text(plugin, now, colour);
   return text;

@@ -13,8 +13,15 @@ plugin::OutputStream convert(platform::OutputStream stream) {
                                                    : plugin::OutputStream::kStderr;
 }
 
+std::optional<plugin::ResourceUse> convert(const std::optional<platform::ResourceUse>& use) {
+  if (!use) return std::nullopt;
+  const auto& [user_time, system_time, peak_memory, peak_is_bound] = *use;
+  return plugin::ResourceUse{user_time, system_time, peak_memory, peak_is_bound};
+}
+
 plugin::ExitStatus convert(const platform::ExitStatus& status) {
-  return {.code = status.code, .signal = status.signal, .core_dumped = status.core_dumped};
+  const auto& [code, signal, core_dumped, core, use] = status;
+  return {code, signal, core_dumped, {core.file, core.note}, convert(use)};
 }
 
 plugin::HeldLimit convert(const platform::HeldLimit& limit) {

@@ -1,5 +1,6 @@
 #include "daemon/control/convert.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "daemon/control/utf8.h"
@@ -8,7 +9,6 @@ namespace plugind::control {
 namespace {
 
 using std::chrono::duration_cast;
-using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 using std::chrono::seconds;
 
@@ -18,10 +18,10 @@ void set(google::protobuf::Timestamp& to, std::chrono::system_clock::time_point 
   to.set_nanos(static_cast<std::int32_t>(duration_cast<nanoseconds>(time - whole).count()));
 }
 
-void set(google::protobuf::Duration& to, milliseconds duration) {
+void set(google::protobuf::Duration& to, nanoseconds duration) {
   const auto whole = duration_cast<seconds>(duration);
   to.set_seconds(whole.count());
-  to.set_nanos(static_cast<std::int32_t>(nanoseconds(duration - whole).count()));
+  to.set_nanos(static_cast<std::int32_t>((duration - whole).count()));
 }
 
 template <class Strings, class Field>
@@ -133,7 +133,7 @@ v1::Manifest to_proto(const plugin::Manifest& manifest) {
   const auto& [file, name, version, dialect, command, working_directory, env, services, scope,
                start_mode, start_timeout, stop_drain, stop_grace, host_linger, restart_policy,
                restart_backoff, restart_backoff_max, restart_limit, restart_window,
-               upgrade_probation, calls_timeout, calls_timeout_max, calls_max_message,
+               upgrade_probation, crashes_keep, calls_timeout, calls_timeout_max, calls_max_message,
                calls_max_concurrent, calls_queue, access, go_plugin, limits, run_as, umask,
                env_allow, no_new_privileges, sha256, requirements] = manifest;
   v1::Manifest result;
@@ -157,6 +157,7 @@ v1::Manifest to_proto(const plugin::Manifest& manifest) {
   set(*result.mutable_restart_backoff_max(), restart_backoff_max);
   result.set_restart_limit(restart_limit);
   set(*result.mutable_restart_window(), restart_window);
+  result.set_crashes_keep(crashes_keep);
   if (calls_timeout.count() > 0) set(*result.mutable_calls_timeout(), calls_timeout);
   if (calls_timeout_max.count() > 0) set(*result.mutable_calls_timeout_max(), calls_timeout_max);
   result.set_calls_max_message(calls_max_message);
@@ -228,7 +229,7 @@ v1::Instance to_proto(const plugin::InstanceStatus& instance) {
 
 v1::Plugin to_proto(const plugin::PluginStatus& status) {
   const auto& [manifest, state, cause, since, socket, instances, starts, failures, last_failure,
-               calls] = status;
+               calls, crashes, last_crash] = status;
   v1::Plugin result;
   *result.mutable_manifest() = to_proto(manifest);
   result.set_state(to_proto(state));
@@ -242,6 +243,58 @@ v1::Plugin to_proto(const plugin::PluginStatus& status) {
   result.set_failures(failures);
   result.set_last_failure(to_utf8(last_failure));
   result.set_calls(calls);
+  result.set_crashes(crashes);
+  if (last_crash) {
+    set(*result.mutable_last_crash()->mutable_time(), last_crash->time);
+    result.mutable_last_crash()->set_message(to_utf8(last_crash->message));
+  }
+  return result;
+}
+
+v1::Crash to_proto(const plugin::CrashReport& report) {
+  const auto& [number, instance, version, started, ended, ready_for, reason, message, pid, exit,
+               killed, stderr_tail, calls_lost, calls] = report;
+  v1::Crash result;
+  result.set_number(number);
+  result.set_instance(to_utf8(instance));
+  result.set_version(to_utf8(version));
+  set(*result.mutable_start_time(), started);
+  set(*result.mutable_end_time(), ended);
+  if (ready_for) set(*result.mutable_ready_for(), *ready_for);
+  result.set_reason(std::string(reason_name(reason)));
+  result.set_message(to_utf8(message));
+  result.set_pid(pid);
+  if (exit) {
+    const auto& [code, signal, core_dumped, core, use] = *exit;
+    if (code) result.set_exit_code(*code);
+    if (signal) result.set_signal(*signal);
+    result.set_exit(exit->describe());
+    result.set_core_dumped(core_dumped);
+    result.set_core_file(to_utf8(core.file));
+    result.set_core_note(to_utf8(core.note));
+    if (use) {
+      const auto& [user_time, system_time, peak_memory, peak_is_bound] = *use;
+      v1::ResourceUse& used = *result.mutable_use();
+      set(*used.mutable_user_time(), user_time);
+      set(*used.mutable_system_time(), system_time);
+      used.set_peak_memory(peak_memory);
+      used.set_peak_is_bound(peak_is_bound);
+    }
+  }
+  result.set_killed(killed);
+  for (std::size_t from = 0; from < stderr_tail.size();) {
+    const std::size_t end = std::min(stderr_tail.find('\n', from), stderr_tail.size());
+    result.add_stderr_lines(to_utf8(std::string_view(stderr_tail).substr(from, end - from)));
+    from = end + 1;
+  }
+  result.set_calls_lost(calls_lost);
+  for (const plugin::LostCall& call : calls) {
+    const auto& [method, host_pid, age] = call;
+    v1::LostCall& lost = *result.add_calls();
+    lost.set_method(to_utf8(method));
+    lost.set_host_pid(host_pid);
+    set(*lost.mutable_age(), age);
+  }
   return result;
 }
 

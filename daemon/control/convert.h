@@ -4,10 +4,12 @@
 #include <string>
 
 #include "daemon/control/hooks.h"
+#include "daemon/plugin/crash_report.h"
 #include "daemon/plugin/event.h"
 #include "daemon/plugin/manifest.h"
 #include "daemon/plugin/output_log.h"
 #include "daemon/plugin/supervisor.h"
+#include "plugind/v1/crash.pb.h"
 #include "plugind/v1/daemon.pb.h"
 #include "plugind/v1/event.pb.h"
 #include "plugind/v1/log.pb.h"
@@ -20,6 +22,7 @@ v1::InstanceState to_proto(plugin::InstanceState state);
 v1::Manifest to_proto(const plugin::Manifest& manifest);
 v1::Instance to_proto(const plugin::InstanceStatus& instance);
 v1::Plugin to_proto(const plugin::PluginStatus& status);
+v1::Crash to_proto(const plugin::CrashReport& report);
 v1::LogLine to_proto(const plugin::LogLine& line);
 v1::Event to_proto(const plugin::Event& event);
 v1::ReloadManifestsResponse to_proto(const plugin::ReloadSummary& summary);

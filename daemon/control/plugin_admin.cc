@@ -26,6 +26,10 @@ class SupervisorAdmin final : public PluginAdmin {
       const std::string& name) const override {
     return supervisor_.log(name);
   }
+  std::expected<std::vector<plugin::CrashReport>, Error> crashes(
+      const std::string& name) const override {
+    return supervisor_.crashes(name);
+  }
   plugin::EventBus& events() override { return supervisor_.events(); }
 
  private:

@@ -25,6 +25,8 @@ class PluginAdmin {
   virtual void restart(const std::string& name, StatusCallback done) = 0;
   virtual std::expected<std::shared_ptr<plugin::OutputLog>, Error> log(
       const std::string& name) const = 0;
+  virtual std::expected<std::vector<plugin::CrashReport>, Error> crashes(
+      const std::string& name) const = 0;
   virtual plugin::EventBus& events() = 0;
 };
 

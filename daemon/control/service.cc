@@ -143,6 +143,18 @@ grpc::ServerUnaryReactor* PluginHostService::ReloadManifests(
   });
 }
 
+grpc::ServerUnaryReactor* PluginHostService::ListCrashes(grpc::CallbackServerContext*,
+                                                         const v1::ListCrashesRequest* request,
+                                                         v1::ListCrashesResponse* response) {
+  return serve(response, [this, name = request->name()](const auto& call) {
+    const auto crashes = admin_.crashes(name);
+    if (!crashes) return call->end(to_rpc_status(crashes.error(), name));
+    v1::ListCrashesResponse list;
+    for (const plugin::CrashReport& crash : *crashes) *list.add_crashes() = to_proto(crash);
+    call->answer(std::move(list));
+  });
+}
+
 grpc::ServerUnaryReactor* PluginHostService::GetDaemonInfo(grpc::CallbackServerContext*,
                                                            const v1::GetDaemonInfoRequest*,
                                                            v1::GetDaemonInfoResponse* response) {

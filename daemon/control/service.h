@@ -45,6 +45,9 @@ class PluginHostService final : public v1::PluginHost::CallbackService {
   grpc::ServerUnaryReactor* ReloadManifests(grpc::CallbackServerContext* context,
                                             const v1::ReloadManifestsRequest* request,
                                             v1::ReloadManifestsResponse* response) override;
+  grpc::ServerUnaryReactor* ListCrashes(grpc::CallbackServerContext* context,
+                                        const v1::ListCrashesRequest* request,
+                                        v1::ListCrashesResponse* response) override;
   grpc::ServerUnaryReactor* GetDaemonInfo(grpc::CallbackServerContext* context,
                                           const v1::GetDaemonInfoRequest* request,
                                           v1::GetDaemonInfoResponse* response) override;

@@ -165,7 +165,11 @@ asio::awaitable<std::expected<plugin::Started, Error>> launch(StartContext conte
                               std::move(greeted->endpoint), greeted->protocol_version};
   }
   Error error = std::move(greeted.error());
+  const bool lives = !(*process)->exit_status();
   co_await clear_away(**process, context.clock);
+  if (context.failed != nullptr) {
+    *context.failed = {(*process)->pid(), (*process)->exit_status(), lives, error.message};
+  }
   process->reset();
   append_stderr(error, context);
   co_return std::unexpected(std::move(error));

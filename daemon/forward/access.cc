@@ -10,8 +10,8 @@ namespace {
 
 constexpr std::string_view kControlService = "/plugind.v1.PluginHost/";
 // The calls of the control API that change nothing.
-constexpr std::array<std::string_view, 5> kLooks = {"ListPlugins", "GetPlugin", "GetDaemonInfo",
-                                                    "StreamLogs", "WatchEvents"};
+constexpr std::array<std::string_view, 6> kLooks = {"ListPlugins", "GetPlugin",   "GetDaemonInfo",
+                                                    "StreamLogs",  "WatchEvents", "ListCrashes"};
 
 bool is_member(const platform::PeerIdentity& peer, std::uint32_t group) {
   return peer.gid == group || std::ranges::find(peer.groups, group) != peer.groups.end();

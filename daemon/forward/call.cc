@@ -382,12 +382,17 @@ void Call::on_connection_lost(bool sent) {
   }
   const auto ticket = std::make_shared<int>(0);
   waiting_ = ticket;
-  instance_->explain_loss([this, weak = std::weak_ptr<int>(ticket)](const Error& error) {
-    if (weak.expired()) return;
-    const FlushQueue::Turn turn(context_.queue);
-    waiting_.reset();
-    answer(error);
-  });
+  using Lost = plugin::LostCall;
+  Lost lost{std::string(request_.get(":path").substr(0, plugin::CrashReport::kMaxMethod)),
+            downstream_->host().peer.pid,
+            std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - arrived_)};
+  instance_->explain_loss(std::move(lost),
+                          [this, weak = std::weak_ptr<int>(ticket)](const Error& error) {
+                            if (weak.expired()) return;
+                            const FlushQueue::Turn turn(context_.queue);
+                            waiting_.reset();
+                            answer(error);
+                          });
 }
 
 // -- ends -------------------------------------------------------------------------------------

@@ -65,14 +65,18 @@ void RemoteInstance::tell_finished() {
   });
 }
 
-void RemoteInstance::explain_loss(std::function<void(const Error&)> tell) {
-  home_->post([instance = facts_.instance, end = facts_.end, here = here_, tell = std::move(tell)] {
-    const auto answer = [here, tell](const Error& error) {
+void RemoteInstance::explain_loss(plugin::LostCall call, std::function<void(const Error&)> tell) {
+  home_->post([instance = facts_.instance, end = facts_.end, here = here_, call = std::move(call),
+               tell = std::move(tell)]() mutable {
+    const auto answer = [here, tell = std::move(tell)](const Error& error) {
       here->post([tell, error] { tell(error); });
     };
-    if (const auto living = instance.lock()) return living->explain_other_loss(answer);
+    if (const auto living = instance.lock()) {
+      return living->explain_other_loss(std::move(call), answer);
+    }
     // It says why before it goes.
-    answer(**end);
+    end->lose(std::move(call));
+    answer(*end->error());
   });
 }
 

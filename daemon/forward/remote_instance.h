@@ -6,7 +6,6 @@
 #include <expected>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +13,7 @@
 #include "daemon/plugin/call_counts.h"
 #include "daemon/plugin/call_target.h"
 #include "daemon/plugin/connection.h"
+#include "daemon/plugin/crash_log.h"
 #include "daemon/plugin/instance.h"
 #include "daemon/plugin/loop_port.h"
 
@@ -26,7 +26,7 @@ struct InstanceFacts {
   std::shared_ptr<plugin::CallCounts> calls;
   // To be used on the home loop only:
   std::weak_ptr<plugin::Instance> instance;
-  std::shared_ptr<const std::optional<Error>> end;  ///< Why it has ended.
+  std::shared_ptr<plugin::InstanceEnd> end;
 };
 
 class RemoteInstance final : public plugin::CallInstance {
@@ -52,7 +52,7 @@ class RemoteInstance final : public plugin::CallInstance {
     facts_.calls->finished(lane_.index);
     if (retired_) tell_finished();
   }
-  void explain_loss(std::function<void(const Error&)> tell) override;
+  void explain_loss(plugin::LostCall call, std::function<void(const Error&)> tell) override;
 
  private:
   boost::asio::awaitable<void> make_connection();

@@ -13,6 +13,7 @@
 
 #include "daemon/error.h"
 #include "daemon/plugin/connection.h"
+#include "daemon/plugin/crash_report.h"
 #include "daemon/plugin/manifest.h"
 #include "daemon/plugin/output_log.h"
 
@@ -35,9 +36,9 @@ class CallInstance : public std::enable_shared_from_this<CallInstance> {
   virtual Connection& connection() = 0;
   virtual void call_started() = 0;
   virtual void call_finished() = 0;
-  /// Says why the connection that a call was on is gone, as soon as that is known: at once when the
+  /// Says why the connection that `call` was on is gone, as soon as that is known: at once when the
   /// instance has ended, else after the process had a moment to be seen dying.
-  virtual void explain_loss(std::function<void(const Error&)> tell) = 0;
+  virtual void explain_loss(LostCall call, std::function<void(const Error&)> tell) = 0;
 };
 
 /// A plugin, as calls see it.

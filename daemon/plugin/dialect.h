@@ -2,9 +2,11 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <cstdint>
 #include <expected>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "daemon/error.h"
@@ -15,6 +17,14 @@
 #include "daemon/plugin/process.h"
 
 namespace plugind::plugin {
+
+/// What is known of a start that failed, besides the Error.
+struct FailedStart {
+  std::int64_t pid = 0;            ///< 0: there was no process.
+  std::optional<ExitStatus> exit;  ///< How it ended.
+  bool killed = false;             ///< Because of the Error.
+  std::string message;             ///< The Error's, without what the process wrote to stderr.
+};
 
 /// What a dialect works with while it starts one instance.  All references outlive the start.
 struct StartContext {
@@ -28,6 +38,8 @@ struct StartContext {
   OutputLog& log;  ///< Gets every byte that the process prints.  Outlives the process.
   /// Whether the manifest's requirements were met at an earlier start; null: they were not checked.
   std::shared_ptr<bool> requirements_met = {};
+  /// Null: nobody wants to know.  Outlives the start; filled in if that fails and had a process.
+  FailedStart* failed = nullptr;
 };
 
 /// A started and greeted instance.

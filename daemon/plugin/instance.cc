@@ -8,6 +8,8 @@
 #include <system_error>
 #include <utility>
 
+#include "daemon/plugin/printable.h"
+
 namespace plugind::plugin {
 
 namespace asio = boost::asio;
@@ -40,8 +42,8 @@ std::string loose_limits(const std::vector<HeldLimit>& limits) {
 
 Instance::Instance(const Environment& environment, Owner& owner,
                    std::shared_ptr<const Manifest> manifest, std::shared_ptr<OutputLog> log,
-                   std::shared_ptr<bool> requirements_met, std::string id,
-                   std::filesystem::path directory)
+                   std::shared_ptr<CrashLog> crashes, std::shared_ptr<bool> requirements_met,
+                   std::string id, std::filesystem::path directory)
     : environment_(environment),
       owner_(&owner),
       manifest_(std::move(manifest)),
@@ -54,6 +56,8 @@ Instance::Instance(const Environment& environment, Owner& owner,
       stop_event_(environment.loop, asio::steady_timer::time_point::max()),
       hurry_event_(environment.loop, asio::steady_timer::time_point::max()),
       idle_event_(environment.loop, asio::steady_timer::time_point::max()),
+      end_(std::make_shared<InstanceEnd>(std::move(crashes))),
+      launched_(since_),
       calls_(std::make_shared<CallCounts>(environment.lanes)) {}
 
 void Instance::launch() {
@@ -112,32 +116,35 @@ void Instance::assign_host(HostId host, std::int64_t host_pid) {
   host_pid_ = host_pid;
 }
 
-void Instance::explain_loss(std::function<void(const Error&)> tell) {
-  if (ended_) {
-    tell(*ended_);
+void Instance::explain_loss(LostCall call, std::function<void(const Error&)> tell) {
+  if (const auto& error = end_->error()) {
+    end_->lose(std::move(call));
+    tell(*error);
   } else {
-    losses_.push_back(std::move(tell));
+    losses_.emplace(next_loss_++, Loss{std::move(call), std::move(tell)});
   }
 }
 
-void Instance::explain_other_loss(std::function<void(const Error&)> tell) {
-  const auto told = std::make_shared<bool>(false);
-  explain_loss([told, tell](const Error& error) {
-    if (!std::exchange(*told, true)) tell(error);
-  });
-  if (*told) return;
+void Instance::explain_other_loss(LostCall call, std::function<void(const Error&)> tell) {
+  const std::uint64_t number = next_loss_;
+  explain_loss(std::move(call), std::move(tell));
+  if (next_loss_ == number) return;  // It was told.
   // Nobody else may ever ask why: connection() may be as good as before.
   asio::co_spawn(
       environment_.loop,
-      [self = self(), told, tell]() -> asio::awaitable<void> {
+      [self = self(), number]() -> asio::awaitable<void> {
         co_await self->environment_.clock.sleep(kDeathGrace);
-        if (!std::exchange(*told, true)) tell(self->closed_error());
+        const auto loss = self->losses_.extract(number);
+        if (loss) loss.mapped().tell(self->closed_error());
       },
       asio::detached);
 }
 
 void Instance::tell_losses(const Error& error) {
-  for (auto& tell : std::exchange(losses_, {})) tell(error);
+  for (auto& [number, loss] : std::exchange(losses_, {})) {
+    end_->lose(std::move(loss.call));
+    loss.tell(error);
+  }
 }
 
 void Instance::set_state(InstanceState state, std::string cause) {
@@ -176,18 +183,21 @@ asio::awaitable<void> Instance::run() {
   } else if (!stop_requested_) {
     failure = std::move(started.error());
   }
-  if (!ended_) {
-    ended_ = failure ? *failure
-                     : Error{Reason::kPluginStopped,
-                             "plugin '" + manifest_->name + "' was stopped: " + stop_cause_ +
-                                 ". Call again, or start it with `pluginctl start " +
-                                 manifest_->name + "`.",
-                             {{"plugin", manifest_->name}}};
+  const bool stopped = !failure && !end_->error();
+  if (!end_->error()) {
+    end_->set_error(failure ? *failure
+                            : Error{Reason::kPluginStopped,
+                                    "plugin '" + manifest_->name + "' was stopped: " + stop_cause_ +
+                                        ". Call again, or start it with `pluginctl start " +
+                                        manifest_->name + "`.",
+                                    {{"plugin", manifest_->name}}});
   }
+  const Error& error = *end_->error();
+  if (!stopped) end_->report(report(), failure.has_value());
   // The calls on the connection fail as it goes, and ask why: the answer is there by now.
   started_.connection.reset();
   started_.process.reset();
-  tell_losses(*ended_);
+  tell_losses(error);
   log_->finish(id_, environment_.clock.wall_now());
   std::error_code ignored;
   std::filesystem::remove_all(directory_, ignored);
@@ -208,8 +218,8 @@ asio::awaitable<std::expected<void, Error>> Instance::start() {
                                         ": " + ec.message() + ". Check the runtime directory."));
   }
   StartContext context{
-      *manifest_,         id_,   directory_,       environment_.processes, environment_.connector,
-      environment_.clock, *log_, requirements_met_};
+      *manifest_,         id_,   directory_,        environment_.processes, environment_.connector,
+      environment_.clock, *log_, requirements_met_, &failed_start_};
   auto outcome = co_await (dialect_.start(context) || wait_stop_requested());
   if (outcome.index() == 1) {
     co_return std::unexpected(make_error(Reason::kPluginStopped, stop_cause_));
@@ -217,7 +227,9 @@ asio::awaitable<std::expected<void, Error>> Instance::start() {
   auto& started = std::get<0>(outcome);
   if (!started) {
     Error error = std::move(started.error());
-    error.message = "plugin '" + manifest_->name + "' cannot start: " + error.message;
+    const std::string who = "plugin '" + manifest_->name + "' cannot start: ";
+    if (!failed_start_.message.empty()) sentence_ = who + failed_start_.message;
+    error.message = who + error.message;
     error.details.emplace_back("plugin", manifest_->name);
     co_return std::unexpected(std::move(error));
   }
@@ -255,27 +267,30 @@ asio::awaitable<std::optional<Error>> Instance::serve() {
     }
     if (news == Wake::kProcessEnded) {
       const ExitStatus status = *started_.process->exit_status();
-      ended_ = crash_error(status);
+      end_->set_error(crash_error(status));
       // What the first process leaves behind belongs to the tree, too.
       started_.process->kill_tree();
-      tell_losses(*ended_);
+      tell_losses(*end_->error());
       co_await started_.process->wait_tree_gone();
       if (status.success()) {
         stop_cause_ = "it ended by itself with exit code 0";
         co_return std::nullopt;
       }
-      co_return ended_;
+      co_return end_->error();
     }
     tell_losses(closed_error());
     if (!co_await reconnect()) {
+      killed_ = !started_.process->exit_status();
+      ready_for_ = std::chrono::duration_cast<milliseconds>(environment_.clock.now() - ready_at_);
       started_.process->kill_tree();
       co_await started_.process->wait_tree_gone();
-      ended_ = Error{Reason::kPluginProtocolError,
-                     "plugin '" + manifest_->name +
-                         "' closed its connection and takes no new one; it was killed.",
-                     {{"plugin", manifest_->name}}};
-      co_return ended_;
+      end_->set_error({Reason::kPluginProtocolError,
+                       "plugin '" + manifest_->name +
+                           "' closed its connection and takes no new one; it was killed.",
+                       {{"plugin", manifest_->name}}});
+      co_return end_->error();
     }
+    end_->forget_losses();
   }
 }
 
@@ -323,7 +338,7 @@ asio::awaitable<void> Instance::stop_sequence() {
   Process& process = *started_.process;
   if (const auto status = process.exit_status(); status && !status->success()) {
     // Nobody asked it to end yet: calls that were on it learn what happened.
-    ended_ = crash_error(*status);
+    end_->set_error(crash_error(*status));
   }
   if (!process.exit_status()) {
     // A process that has ended gives no answer, but a child of it may hold the connection open.
@@ -346,18 +361,50 @@ Error Instance::closed_error() const {
           {{"plugin", manifest_->name}}};
 }
 
-Error Instance::crash_error(const ExitStatus& status) const {
-  const auto ran = std::chrono::duration_cast<milliseconds>(environment_.clock.now() - ready_at_);
-  Error error{Reason::kPluginCrashed,
-              "plugin '" + manifest_->name + "' (pid " + std::to_string(started_.process->pid()) +
-                  ") ended with " + status.describe() + " after " + std::to_string(ran.count()) +
-                  " ms",
-              {{"plugin", manifest_->name}}};
+Error Instance::crash_error(const ExitStatus& status) {
+  ready_for_ = std::chrono::duration_cast<milliseconds>(environment_.clock.now() - ready_at_);
+  sentence_ = "plugin '" + manifest_->name + "' (pid " + std::to_string(started_.process->pid()) +
+              ") ended with " + status.describe() + " after " +
+              std::to_string(ready_for_->count()) + " ms";
+  Error error{Reason::kPluginCrashed, sentence_, {{"plugin", manifest_->name}}};
   if (status.code) error.details.emplace_back("exit_code", std::to_string(*status.code));
   if (status.signal) error.details.emplace_back("signal", std::to_string(*status.signal));
+  if (status.core_dumped) error.details.emplace_back("core_dumped", "true");
+  error.details.emplace_back("instance", id_);
+  if (end_->keeps_reports()) error.message += "; see `pluginctl crashes " + manifest_->name + "`";
   const std::string tail = log_->last_stderr(id_, kStderrLines, kStderrBytes);
-  error.message += tail.empty() ? "; it wrote nothing to stderr" : "; its last stderr:\n" + tail;
+  error.message += tail.empty() ? "; it wrote nothing to stderr"
+                                : "; its last stderr:\n" + printable(tail, kStderrBytes, true);
   return error;
+}
+
+CrashReport Instance::report() const {
+  const Error& error = *end_->error();
+  CrashReport report;
+  report.instance = id_;
+  report.version = manifest_->version;
+  report.started = launched_;
+  report.ended = environment_.clock.wall_now();
+  report.ready_for = ready_for_;
+  report.reason = error.reason;
+  report.message =
+      printable(sentence_.empty() ? error.message : sentence_, CrashReport::kMaxMessage, true);
+  if (started_.process) {
+    report.pid = started_.process->pid();
+    report.exit = started_.process->exit_status();
+    report.killed = killed_;
+  } else {
+    report.pid = failed_start_.pid;
+    report.exit = failed_start_.exit;
+    report.killed = failed_start_.killed;
+  }
+  if (report.exit && report.exit->core.file.starts_with(directory_.string() + "/")) {
+    report.exit->core = {"",
+                         "it was in the instance's own directory, and is gone with that; set "
+                         "working_directory in the manifest, or kernel.core_pattern"};
+  }
+  report.stderr_tail = log_->last_stderr(id_, CrashReport::kStderrLines, CrashReport::kStderrBytes);
+  return report;
 }
 
 InstanceStatus Instance::status() const {

@@ -8,14 +8,15 @@
 #include <expected>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "daemon/error.h"
 #include "daemon/plugin/call_counts.h"
 #include "daemon/plugin/call_target.h"
+#include "daemon/plugin/crash_log.h"
 #include "daemon/plugin/dialect.h"
 #include "daemon/plugin/event.h"
 #include "daemon/plugin/supervisor.h"
@@ -37,8 +38,8 @@ class Instance final : public CallInstance {
   };
 
   Instance(const Environment& environment, Owner& owner, std::shared_ptr<const Manifest> manifest,
-           std::shared_ptr<OutputLog> log, std::shared_ptr<bool> requirements_met, std::string id,
-           std::filesystem::path directory);
+           std::shared_ptr<OutputLog> log, std::shared_ptr<CrashLog> crashes,
+           std::shared_ptr<bool> requirements_met, std::string id, std::filesystem::path directory);
 
   /// Starts the life of the instance.  It keeps itself alive until on_ended.
   void launch();
@@ -68,9 +69,9 @@ class Instance final : public CallInstance {
   Connection& connection() override { return *started_.connection; }
   /// Where it listens.  Valid while ready().
   const Endpoint& endpoint() const { return started_.endpoint; }
-  void explain_loss(std::function<void(const Error&)> tell) override;
+  void explain_loss(LostCall call, std::function<void(const Error&)> tell) override;
   /// The same of another connection to the instance than connection().
-  void explain_other_loss(std::function<void(const Error&)> tell);
+  void explain_other_loss(LostCall call, std::function<void(const Error&)> tell);
 
   void call_started() override { calls_->started(0); }
   void call_finished() override {
@@ -78,8 +79,8 @@ class Instance final : public CallInstance {
     if (state_ == InstanceState::kDraining) look_idle();
   }
   const std::shared_ptr<CallCounts>& calls() const { return calls_; }
-  /// Why calls on it fail, once it has ended; outlives the instance.
-  std::shared_ptr<const std::optional<Error>> end() const { return end_; }
+  /// Knows why calls on it fail, once it has ended; outlives the instance.
+  const std::shared_ptr<InstanceEnd>& end() const { return end_; }
 
   /// Who is told about its life from now on.
   void set_owner(Owner& owner) { owner_ = &owner; }
@@ -103,7 +104,8 @@ class Instance final : public CallInstance {
   void set_state(InstanceState state, std::string cause);
   void enter_draining(std::string cause);
   void tell_losses(const Error& error);
-  Error crash_error(const ExitStatus& status) const;
+  CrashReport report() const;
+  Error crash_error(const ExitStatus& status);
   Error closed_error() const;
   std::shared_ptr<Instance> self() {
     return std::static_pointer_cast<Instance>(shared_from_this());
@@ -133,9 +135,19 @@ class Instance final : public CallInstance {
   bool withdrawn_ = false;
   bool idle_ = false;
   boost::asio::steady_timer idle_event_;  // As the others.
-  const std::shared_ptr<std::optional<Error>> end_ = std::make_shared<std::optional<Error>>();
-  std::optional<Error>& ended_ = *end_;  // Why calls on it failed, once known.
-  std::vector<std::function<void(const Error&)>> losses_;
+  struct Loss {
+    LostCall call;
+    std::function<void(const Error&)> tell;
+  };
+  const std::shared_ptr<InstanceEnd> end_;
+  std::map<std::uint64_t, Loss> losses_;  // Who waits to be told; in order.
+  std::uint64_t next_loss_ = 0;
+  // For the crash report:
+  const std::chrono::system_clock::time_point launched_;
+  FailedStart failed_start_;
+  std::string sentence_;  // Why it ended, without its stderr; "": as end_ says.
+  std::optional<std::chrono::milliseconds> ready_for_;  // Once it is over.
+  bool killed_ = false;                                 // Because it failed, not to stop it.
   HostId host_ = 0;
   std::int64_t host_pid_ = 0;
   const std::shared_ptr<CallCounts> calls_;

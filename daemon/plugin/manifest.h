@@ -115,6 +115,7 @@ struct Manifest {
       60'000};  ///< `restart.window`: … before the crash loop is broken
 
   std::chrono::milliseconds upgrade_probation{10'000};  ///< `upgrade.probation`
+  std::uint32_t crashes_keep = 10;  ///< `crashes.keep`: crash reports of plugins of this name
 
   std::chrono::milliseconds calls_timeout{
       0};  ///< `calls.timeout`: of calls whose caller sets none; 0 = none

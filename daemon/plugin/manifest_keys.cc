@@ -297,6 +297,12 @@ std::vector<ManifestKey> build() {
            "How long the version that ran before is kept in reserve by `pluginctl upgrade`. If an "
            "instance of the new one fails within that time, it takes the calls again; see "
            "[lifecycle](lifecycle.md#upgrade)."},
+      {.name = "crashes.keep",
+       .kind = CountKey{FIELD(std::uint32_t, crashes_keep), 0, 100},
+       .default_value = "10",
+       .example = "50",
+       .doc = "Of how many crashes and failed starts `pluginctl crashes` tells, the last ones; see "
+              "[crash reports](operations.md#crash-reports). `0`: of none."},
       {.name = "calls.timeout",
        .kind = DurationKey{FIELD(milliseconds, calls_timeout), "0s", "24h"},
        .default_value = "\"0s\"",

@@ -67,7 +67,11 @@ std::string OutputLog::last_stderr(const std::string& instance, std::size_t coun
   std::vector<std::string_view> picked;
   std::size_t size = 0;
   auto take = [&](std::string_view text) {
-    if (picked.size() >= count || size + text.size() + 1 > max_bytes) return false;
+    if (picked.size() >= count || size >= max_bytes) return false;
+    if (size + text.size() + 1 > max_bytes) {
+      if (!picked.empty()) return false;
+      text = text.substr(0, max_bytes - 1);  // Better its beginning than nothing.
+    }
     picked.push_back(text);
     size += text.size() + 1;
     return true;

@@ -121,11 +121,11 @@ std::shared_ptr<Instance> Plugin::make_instance() {
   const std::string id = name() + "#" + std::to_string(numbers_.next_of(name()));
   // Socket paths are short of room, so the directory's name is a number.  Nobody but the daemon's
   // user gets through instances/.
-  auto instance = std::make_shared<Instance>(environment_, static_cast<Instance::Owner&>(*this),
-                                             manifest_, record_->log, requirements_met_, id,
-                                             environment_.runtime_dir /
-                                                 (manifest_->run_as ? "users" : "instances") /
-                                                 std::to_string(numbers_.next()));
+  auto instance = std::make_shared<Instance>(
+      environment_, static_cast<Instance::Owner&>(*this), manifest_, record_->log, record_->crashes,
+      requirements_met_, id,
+      environment_.runtime_dir / (manifest_->run_as ? "users" : "instances") /
+          std::to_string(numbers_.next()));
   instances_.push_back(instance);
   return instance;
 }
@@ -381,6 +381,10 @@ PluginStatus Plugin::status() const {
   status.failures = record_->failures;
   status.last_failure = record_->last_failure;
   status.calls = record_->calls->total();
+  status.crashes = record_->crashes->size();
+  if (const CrashReport* last = record_->crashes->last()) {
+    status.last_crash = CrashSummary{last->ended, last->message};
+  }
   status.state = rest_state_;
   status.cause = rest_cause_;
   status.since = rest_since_;

@@ -16,6 +16,7 @@
 #include "daemon/error.h"
 #include "daemon/plugin/call_counts.h"
 #include "daemon/plugin/call_target.h"
+#include "daemon/plugin/crash_log.h"
 #include "daemon/plugin/event.h"
 #include "daemon/plugin/instance.h"
 #include "daemon/plugin/manifest.h"
@@ -42,9 +43,12 @@ class InstanceNumbers {
 /// What is known of a plugin of one name, whatever its manifest became meanwhile.
 struct PluginRecord {
   explicit PluginRecord(std::size_t lanes)
-      : log(std::make_shared<OutputLog>()), calls(std::make_shared<CallCounts>(lanes)) {}
+      : log(std::make_shared<OutputLog>()),
+        crashes(std::make_shared<CrashLog>()),
+        calls(std::make_shared<CallCounts>(lanes)) {}
 
   const std::shared_ptr<OutputLog> log;
+  const std::shared_ptr<CrashLog> crashes;
   const std::shared_ptr<CallCounts> calls;  ///< Those of all loops.
   std::uint64_t starts = 0;
   std::uint64_t failures = 0;
@@ -63,6 +67,7 @@ class Plugin final : public CallTarget, private Instance::Owner {
   const std::shared_ptr<const Manifest>& shared_manifest() const { return manifest_; }
   const std::shared_ptr<PluginRecord>& record() const { return record_; }
   const std::shared_ptr<OutputLog>& log() const { return record_->log; }
+  const CrashLog& crashes() const { return *record_->crashes; }
 
   Instance* ready_instance(HostId host) override;
   /// The instance that is given is always an Instance.

@@ -19,11 +19,26 @@ namespace plugind::plugin {
 
 enum class OutputStream { kStdout, kStderr };
 
+/// What a process used of the machine, together with those children that it waited for.
+struct ResourceUse {
+  std::chrono::microseconds user_time{0}, system_time{0};
+  std::uint64_t peak_memory = 0;  ///< The most that the largest of them had resident, in bytes.
+  bool peak_is_bound = false;     ///< It was less, nobody knows by how much.
+};
+
+/// Where a core is.  Either may be "".
+struct CoreDump {
+  std::string file;  ///< It exists, or did when the process had ended.
+  std::string note;  ///< A phrase instead: who has it, or where to look for it.
+};
+
 /// How the first process of a tree ended.  Exactly one of `code` and `signal` is set.
 struct ExitStatus {
   std::optional<int> code;
   std::optional<int> signal;
   bool core_dumped = false;
+  CoreDump core = {};                   ///< With core_dumped.
+  std::optional<ResourceUse> use = {};  ///< Absent where it is not known.
 
   bool success() const { return code == 0; }
   /// "exit code 3", "signal 11 (SIGSEGV), core dumped".

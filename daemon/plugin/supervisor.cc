@@ -40,6 +40,7 @@ class Supervisor::Impl final : public Register {
   }
 
   std::shared_ptr<Plugin> make(Manifest manifest, std::shared_ptr<PluginRecord> record) {
+    record->crashes->keep(manifest.crashes_keep);
     return std::make_shared<Plugin>(environment, events, numbers, std::move(record),
                                     std::move(manifest));
   }
@@ -64,6 +65,7 @@ class Supervisor::Impl final : public Register {
   void replace(const std::shared_ptr<Plugin>& plugin, const std::string& cause) override {
     std::erase_if(unregistered, [&](const auto& one) { return one.lock() == plugin; });
     plugins[plugin->name()] = plugin;
+    plugin->record()->crashes->keep(plugin->manifest().crashes_keep);
     publish(Event::Kind::kChanged, plugin->name(), cause);
   }
 
@@ -247,6 +249,11 @@ EventBus& Supervisor::events() { return impl_->events; }
 
 std::expected<std::shared_ptr<OutputLog>, Error> Supervisor::log(const std::string& name) const {
   if (const auto plugin = impl_->find(name)) return plugin->log();
+  return std::unexpected(impl_->not_found(name));
+}
+
+std::expected<std::vector<CrashReport>, Error> Supervisor::crashes(const std::string& name) const {
+  if (const auto plugin = impl_->find(name)) return plugin->crashes().newest_first();
   return std::unexpected(impl_->not_found(name));
 }
 

@@ -18,6 +18,7 @@
 #include "daemon/plugin/call_target.h"
 #include "daemon/plugin/clock.h"
 #include "daemon/plugin/connection.h"
+#include "daemon/plugin/crash_report.h"
 #include "daemon/plugin/dialect.h"
 #include "daemon/plugin/event.h"
 #include "daemon/plugin/manifest.h"
@@ -42,6 +43,12 @@ struct InstanceStatus {
   std::vector<HeldLimit> limits;  ///< What holds each limit of the manifest.
 };
 
+/// The last crash report, in short.
+struct CrashSummary {
+  std::chrono::system_clock::time_point time;
+  std::string message;  ///< A sentence, without what the plugin wrote to stderr.
+};
+
 struct PluginStatus {
   Manifest manifest;
   /// ready if an instance is, else the state of what is under way, else stopped, backoff or failed.
@@ -54,6 +61,8 @@ struct PluginStatus {
   std::uint64_t failures = 0;  ///< Starts that failed and instances that crashed.
   std::string last_failure;    ///< "" if none
   std::uint64_t calls = 0;
+  std::uint64_t crashes = 0;  ///< How many reports are kept.
+  std::optional<CrashSummary> last_crash;
 };
 
 struct ReloadSummary {
@@ -113,6 +122,9 @@ class Supervisor final : public CallTargets {
   EventBus& events();
   /// The log of a plugin.  Valid until the plugin is removed by apply(); hold the pointer.
   std::expected<std::shared_ptr<OutputLog>, Error> log(const std::string& name) const;
+
+  /// The crash reports that are kept of plugins of this name, the newest first.
+  std::expected<std::vector<CrashReport>, Error> crashes(const std::string& name) const;
 
   Error not_found(const std::string& name) const override;
   /// The last connection of a host has closed.

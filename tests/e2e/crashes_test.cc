@@ -27,6 +27,14 @@ class Crashes : public DaemonTest {
   }
 };
 
+/// What `pluginctl crashes` prints.
+std::string crashes(const testing::DaemonDirectory& directory, const std::string& plugin) {
+  const testing::Run run =
+      testing::run({PLUGINCTL, "--socket", directory.socket().string(), "crashes", plugin});
+  EXPECT_EQ(run.exit, Exit{.code = 0}) << run.err;
+  return run.out;
+}
+
 struct End {
   const char* command;
   const char* detail;
@@ -83,6 +91,57 @@ TEST_F(Crashes, EndEveryCallInFlight) {
     EXPECT_EQ(one.reason, "PLUGIN_CRASHED") << one.message;
     EXPECT_EQ(one.metadata.at("signal"), "6");
   }
+}
+
+TEST_F(Crashes, AreReportedWithTheCallsThatTheyTookWithThem) {
+  usual_manifests();
+  start();
+  for (const char* plugin : {"echo", "kv"}) {
+    EXPECT_EQ(crashes(directory_, plugin), plugin + std::string(" has no crash reports\n"));
+    const std::string pid = answer(plugin, "!pid");
+    ASSERT_EQ(answer(plugin, "!allocate 64"), "given");
+    {
+      std::vector<std::jthread> callers;
+      for (int i = 0; i < 3; ++i) callers.emplace_back([&] { failure(plugin, "!wait"); });
+      ASSERT_TRUE(
+          eventually([&] { return get_plugin(plugin).instances(0).calls_in_flight() == 3; }));
+      const Told crash = failure(plugin, "!signal 11");
+      EXPECT_THAT(crash.message, HasSubstr("see `pluginctl crashes " + std::string(plugin) + "`"));
+      EXPECT_EQ(crash.metadata.at("instance"), plugin + std::string("#1"));
+    }
+    const std::string report = crashes(directory_, plugin);
+    EXPECT_THAT(report,
+                AllOf(HasSubstr(plugin + std::string("#1, ")), HasSubstr("PLUGIN_CRASHED\n"),
+                      HasSubstr("(pid " + pid + ")"), HasSubstr("signal 11 (SIGSEGV)"),
+                      HasSubstr("  calls:    4 in flight\n"), HasSubstr("    last words\n")));
+    const std::string line = "    /echo.v1.Echo/Unary  " + std::to_string(::getpid());
+    std::size_t found = 0;
+    for (std::size_t at = 0; (at = report.find(line, at)) != report.npos; ++at) ++found;
+    EXPECT_EQ(found, 4U) << report;
+
+    Context context;
+    v1::ListCrashesRequest request;
+    request.set_name(plugin);
+    v1::ListCrashesResponse response;
+    ASSERT_TRUE(control()->ListCrashes(&context, request, &response).ok());
+    ASSERT_EQ(response.crashes_size(), 1);
+    EXPECT_GE(response.crashes(0).use().peak_memory(), 64U << 20);
+    EXPECT_GT(response.crashes(0).ready_for().nanos(), 0);
+    EXPECT_EQ(get_plugin(plugin).crashes(), 1U);
+  }
+}
+
+TEST_F(Crashes, OfStartsAreReportedToo) {
+  manifest("bad", {kMisbehave, "exit", "4"});
+  manifest("missing", {"/nowhere/plugin"});
+  start();
+  EXPECT_EQ(failure("bad").reason, "START_EXITED");
+  EXPECT_THAT(crashes(directory_, "bad"),
+              AllOf(HasSubstr("START_EXITED\n"), HasSubstr(", never ready\n"),
+                    HasSubstr(", exit code 4\n"), HasSubstr(" of memory\n")));
+  EXPECT_EQ(failure("missing").reason, "EXECUTABLE_MISSING");
+  EXPECT_THAT(crashes(directory_, "missing"),
+              AllOf(HasSubstr("EXECUTABLE_MISSING\n"), HasSubstr("  process:  there was none\n")));
 }
 
 TEST_F(Crashes, AreNothingToCallsThatComeAfterThem) {

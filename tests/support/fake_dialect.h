@@ -16,7 +16,10 @@ class FakeDialect final : public plugin::Dialect {
     ++starts;
     directories.push_back(context.directory);
     if (start_takes.count() > 0) co_await context.clock.sleep(start_takes);
-    if (next_error) co_return std::unexpected(*std::exchange(next_error, std::nullopt));
+    if (next_error) {
+      if (next_failed) *context.failed = *std::exchange(next_failed, std::nullopt);
+      co_return std::unexpected(*std::exchange(next_error, std::nullopt));
+    }
     plugin::ProcessSpec spec;
     spec.tree_name = context.instance;
     spec.on_output = [&log = context.log, &clock = context.clock, id = context.instance](
@@ -42,7 +45,8 @@ class FakeDialect final : public plugin::Dialect {
   }
 
   std::chrono::milliseconds start_takes{0};
-  std::optional<Error> next_error;  ///< The next start fails with it.
+  std::optional<Error> next_error;                 ///< The next start fails with it.
+  std::optional<plugin::FailedStart> next_failed;  ///< What it then says besides.
   int starts = 0;
   int shutdown_requests = 0;
   std::vector<std::filesystem::path> directories;

@@ -59,7 +59,7 @@ void FakeProcess::die(int signal) { end({.code = {}, .signal = signal}); }
 
 void FakeProcess::end(ExitStatus how) {
   if (status) return;
-  status = how;
+  status = std::move(how);
   ended_.open();
   if (gone()) tree_gone_.open();
 }

@@ -36,6 +36,7 @@ class FakeProcess {
   void print_stderr(std::string_view bytes) { print(plugin::OutputStream::kStderr, bytes); }
   void exit(int code);
   void die(int signal);
+  void end(plugin::ExitStatus how);
 
   bool alive() const { return !status; }
   /// Nothing of the tree lives.
@@ -45,7 +46,6 @@ class FakeProcess {
 
  private:
   friend class FakeProcessHandle;
-  void end(plugin::ExitStatus how);
   void end_tree();
 
   plugin::Gate ended_;

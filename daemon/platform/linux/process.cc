@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,6 +22,7 @@
 #include "daemon/platform/linux/exec_failure.h"
 #include "daemon/platform/linux/launcher.h"
 #include "daemon/platform/linux/process_trees.h"
+#include "daemon/platform/linux/reap.h"
 #include "daemon/platform/linux/resource_limits.h"
 #include "daemon/platform/posix/errno_error.h"
 #include "daemon/platform/posix/unix_listener.h"
@@ -43,17 +43,6 @@ constexpr std::size_t kMaxTreeName = 128;
 constexpr int kListenDescriptor = 3;  // where LISTEN_FDS begins
 constexpr int kListenBacklog = 511;
 
-ExitStatus decode(int native) {
-  ExitStatus status;
-  if (WIFSIGNALED(native)) {
-    status.signal = WTERMSIG(native);
-    status.core_dumped = WCOREDUMP(native);
-  } else {
-    status.code = WEXITSTATUS(native);
-  }
-  return status;
-}
-
 /// The life of one first process.  Handlers hold it, so it may outlive the Process by a moment.
 class Run : public std::enable_shared_from_this<Run> {
  public:
@@ -63,7 +52,7 @@ class Run : public std::enable_shared_from_this<Run> {
       : trees_(trees),
         tree_(std::move(tree)),
         on_output_(std::move(on_output)),
-        process_(trees.loop()),
+        end_(trees.loop()),
         outputs_{Output(trees.loop(), OutputStream::kStdout),
                  Output(trees.loop(), OutputStream::kStderr)},
         drain_timer_(trees.loop()),
@@ -77,15 +66,26 @@ class Run : public std::enable_shared_from_this<Run> {
     return ec;
   }
 
-  void begin(BoostProcess process) {
-    process_ = std::move(process);
-    pid_ = process_.id();
-    trees_.leader_started(pid_);
-    tree_->started(pid_);
+  /// After an error the process has been ended again.
+  error_code begin(BoostProcess process, ChildFacts child) {
+    child_ = std::move(child);
+    child_.pid = process.id();
+    // Boost's own wait does not tell what the process used.
+    UniqueFd end(static_cast<int>(::syscall(SYS_pidfd_open, child_.pid, 0)));
+    if (!end) return last_error();
+    error_code ec;
+    end_.assign(end.get(), ec);
+    if (ec) return ec;
+    end.release();
+    process.detach();
+    trees_.leader_started(child_.pid);
+    tree_->started(child_.pid);
     for (Output& output : outputs_) read(output);
-    process_.async_wait([self = shared_from_this()](const error_code& ec, int) {
-      if (!self->abandoned_) self->ended(ec, self->process_.native_exit_code());
-    });
+    end_.async_wait(asio::posix::descriptor_base::wait_read,
+                    [self = shared_from_this()](const error_code&) {
+                      if (!self->abandoned_) self->ended();
+                    });
+    return {};
   }
 
   /// ~Process.
@@ -101,14 +101,14 @@ class Run : public std::enable_shared_from_this<Run> {
     trees_.bury(std::move(tree_));
   }
 
-  pid_t pid() const { return pid_; }
+  pid_t pid() const { return child_.pid; }
   const std::optional<ExitStatus>& status() const { return status_; }
   Tree& tree() { return *tree_; }
   void kill_tree() {
     tree_->kill();
     // It may have been moved out of the tree's control group.  The pid is its own until it is
     // reaped.
-    if (!status_) ::kill(pid_, SIGKILL);
+    if (!status_) ::kill(child_.pid, SIGKILL);
   }
   void watch_tree() { trees_.watch(tree_); }
 
@@ -149,9 +149,9 @@ class Run : public std::enable_shared_from_this<Run> {
     if (abandoned_) on_output_ = nullptr;
   }
 
-  void ended(const error_code& ec, int native) {
+  void ended() {
     // Nobody else reaps it, so the wait cannot fail; should it, the process is gone all the same.
-    set_status(ec ? ExitStatus{.code = -1, .signal = {}} : decode(native));
+    set_status(reap_child(child_, Reap::kWait).value_or(ExitStatus{.code = -1, .signal = {}}));
     drain_timer_.expires_after(kDrainBound);
     drain_timer_.async_wait([self = shared_from_this()](const error_code& cancelled) {
       if (!cancelled && !self->abandoned_) self->done_.set();
@@ -160,10 +160,9 @@ class Run : public std::enable_shared_from_this<Run> {
   }
 
   void set_status(ExitStatus status) {
-    status_ = status;
-    // A handle of a reaped process would kill whoever gets its pid next.
-    process_.detach();
-    trees_.leader_reaped(pid_);
+    status_ = std::move(status);
+    end_.close(ignored_);
+    trees_.leader_reaped(child_.pid);
   }
 
   void finish_if_drained() {
@@ -173,28 +172,23 @@ class Run : public std::enable_shared_from_this<Run> {
   }
 
   void reap_now() {
-    // It is not reaped yet, so the pid is its own still.
-    const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
-    pollfd wait{process.get(), POLLIN, 0};
-    int native = 0;
-    if (::poll(&wait, 1, kReapBound.count()) == 1 && ::waitpid(pid_, &native, WNOHANG) == pid_) {
-      set_status(decode(native));
-    } else {
-      // From now on it is an orphan like others, and reaped as such.
-      set_status(ExitStatus{.code = {}, .signal = SIGKILL});
-    }
+    pollfd wait{end_.native_handle(), POLLIN, 0};
+    std::optional<ExitStatus> status;
+    if (::poll(&wait, 1, kReapBound.count()) == 1) status = reap_child(child_, Reap::kNow);
+    // If not, it is an orphan like others from now on, and reaped as such.
+    set_status(status.value_or(ExitStatus{.code = {}, .signal = SIGKILL}));
   }
 
   LinuxProcessTrees& trees_;
   std::shared_ptr<Tree> tree_;
   OnOutput on_output_;
-  BoostProcess process_;
+  ChildFacts child_;
+  asio::posix::stream_descriptor end_;  // A pidfd.
   std::array<Output, 2> outputs_;
   asio::steady_timer drain_timer_;
   Latch done_;
   std::optional<ExitStatus> status_;
   error_code ignored_;
-  pid_t pid_ = -1;
   bool abandoned_ = false;
   bool in_output_ = false;
 };
@@ -390,13 +384,19 @@ std::expected<std::unique_ptr<Process>, Error> spawn(ProcessTrees& trees, SpawnR
                NoNewPrivileges{request.no_new_privileges}, Identity{user},
                // As the user that it becomes, who may not be let in.
                WorkingDirectory{request.working_directory.c_str()});
+  if (!ec) {
+    ec = run->begin(std::move(process), {.uid = user ? user->uid : ::geteuid(),
+                                         .gid = user ? user->gid : ::getegid(),
+                                         .directory = std::move(request.working_directory),
+                                         .inherited_peak = own_peak_memory()});
+    if (ec) launcher.failed_stage = SpawnStage::kRegister;
+  }
   if (ec) {
     if (ends->listener) ::unlink(request.listen_socket.c_str());
     return std::unexpected(explain_spawn_failure(request.executable, request.working_directory,
                                                  launcher.failed_stage, ec.value(),
                                                  user ? std::optional(user->uid) : std::nullopt));
   }
-  run->begin(std::move(process));
   return std::make_unique<LinuxProcess>(std::move(run), std::move(plan->held));
 }
 

@@ -39,6 +39,7 @@ plugin::Manifest full_manifest() {
   manifest.restart_backoff_max = 5s;
   manifest.restart_limit = 6;
   manifest.restart_window = 7s;
+  manifest.crashes_keep = 17;
   manifest.calls_timeout = 8s;
   manifest.calls_timeout_max = 9s;
   manifest.calls_max_message = 9;
@@ -149,6 +150,7 @@ stop_drain {
 upgrade_probation {
   seconds: 21
 }
+crashes_keep: 17
 )");
 }
 
@@ -189,6 +191,8 @@ TEST(Convert, TellsAllOfAPluginAndItsInstances) {
   status.failures = 8;
   status.last_failure = "badly";
   status.calls = 9;
+  status.crashes = 10;
+  status.last_crash = plugin::CrashSummary{kTime, "worse \xFF"};
   v1::Plugin plugin = to_proto(status);
   plugin.clear_manifest();
   EXPECT_EQ(text_of(plugin), R"(state: INSTANCE_STATE_BACKOFF
@@ -232,7 +236,91 @@ starts: 7
 failures: 8
 last_failure: "badly"
 calls: 9
+crashes: 10
+last_crash {
+  time {
+    seconds: 1700000000
+    nanos: 1500000
+  }
+  message: "worse \357\277\275"
+}
 )");
+}
+
+TEST(Convert, TellsAllOfACrash) {
+  plugin::CrashReport report;
+  report.number = 1;
+  report.instance = "kv#3";
+  report.version = "1.2";
+  report.started = kTime;
+  report.ended = kTime + 1s;
+  report.ready_for = 900ms;
+  report.reason = Reason::kPluginProtocolError;
+  report.message = "it was killed";
+  report.pid = 2;
+  report.exit = plugin::ExitStatus{
+      .code = {},
+      .signal = 9,
+      .core_dumped = true,
+      .core = {"/core", "there"},
+      .use = plugin::ResourceUse{
+          .user_time = 3us, .system_time = 4s, .peak_memory = 5, .peak_is_bound = true}};
+  report.killed = true;
+  report.stderr_tail = "one\n\ntwo \xFF";
+  report.calls_lost = 6;
+  report.calls = {{"/a.B/C", 7, 8ms}};
+  EXPECT_EQ(text_of(to_proto(report)), R"(number: 1
+instance: "kv#3"
+version: "1.2"
+start_time {
+  seconds: 1700000000
+  nanos: 1500000
+}
+end_time {
+  seconds: 1700000001
+  nanos: 1500000
+}
+ready_for {
+  nanos: 900000000
+}
+reason: "PLUGIN_PROTOCOL_ERROR"
+message: "it was killed"
+pid: 2
+signal: 9
+exit: "signal 9 (SIGKILL), core dumped"
+killed: true
+core_dumped: true
+core_file: "/core"
+core_note: "there"
+use {
+  user_time {
+    nanos: 3000
+  }
+  system_time {
+    seconds: 4
+  }
+  peak_memory: 5
+  peak_is_bound: true
+}
+stderr_lines: "one"
+stderr_lines: ""
+stderr_lines: "two \357\277\275"
+calls_lost: 6
+calls {
+  method: "/a.B/C"
+  host_pid: 7
+  age {
+    nanos: 8000000
+  }
+}
+)");
+}
+
+TEST(Convert, TellsNoExitOfACrashWithoutAProcess) {
+  const v1::Crash crash = to_proto(plugin::CrashReport{});
+  EXPECT_FALSE(crash.has_exit_code() || crash.has_signal() || crash.has_use() ||
+               crash.has_ready_for());
+  EXPECT_EQ(crash.exit(), "");
 }
 
 TEST(Convert, TellsAllOfALogLine) {

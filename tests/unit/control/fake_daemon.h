@@ -85,6 +85,12 @@ class FakeAdmin final : public PluginAdmin {
     if (found == logs.end()) return std::unexpected(missing(name));
     return found->second;
   }
+  std::expected<std::vector<plugin::CrashReport>, Error> crashes(
+      const std::string& name) const override {
+    if (!plugins.contains(name)) return std::unexpected(missing(name));
+    const auto found = crash_reports.find(name);
+    return found == crash_reports.end() ? std::vector<plugin::CrashReport>{} : found->second;
+  }
   plugin::EventBus& events() override { return bus; }
 
   void print(const std::string& name, std::string_view text) {
@@ -111,6 +117,7 @@ class FakeAdmin final : public PluginAdmin {
 
   std::map<std::string, plugin::PluginStatus> plugins;
   std::map<std::string, std::shared_ptr<plugin::OutputLog>> logs;
+  std::map<std::string, std::vector<plugin::CrashReport>> crash_reports;
   plugin::EventBus bus;
   bool hold_start = false;
   StatusCallback held_start;

@@ -145,6 +145,10 @@ TEST_F(NativeTest, AnUnansweredHealthCheckIsStartTimeout) {
   start();
   clock.advance(10s);
   EXPECT_EQ(error().reason, Reason::kStartTimeout);
+  EXPECT_EQ(failed.message, error().message);
+  ASSERT_TRUE(failed.exit);
+  EXPECT_EQ(failed.exit->signal, 9);
+  EXPECT_TRUE(failed.killed);
 }
 
 TEST_F(NativeTest, AnExitIsToldWithCodeAndStderr) {
@@ -158,6 +162,11 @@ TEST_F(NativeTest, AnExitIsToldWithCodeAndStderr) {
                "it ended with exit code 3 after 1500 ms, before it was ready; its last stderr:\n"
                "cannot open the database\nno such file: \\xff");
   EXPECT_EQ(error().details, (decltype(Error::details){{"exit_code", "3"}}));
+  EXPECT_EQ(failed.message, "it ended with exit code 3 after 1500 ms, before it was ready");
+  EXPECT_EQ(failed.pid, process().pid);
+  ASSERT_TRUE(failed.exit);
+  EXPECT_EQ(failed.exit->code, 3);
+  EXPECT_FALSE(failed.killed);
 }
 
 TEST_F(NativeTest, ASignalIsTold) {

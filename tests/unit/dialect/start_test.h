@@ -48,9 +48,9 @@ class StartTest : public ::testing::Test {
   }
 
   void start() {
-    plugin::StartContext context{manifest,  "kv#1",          "/run/plugind/instances/kv#1",
-                                 processes, connector,       clock,
-                                 log,       requirements_met};
+    plugin::StartContext context{manifest,  "kv#1",           "/run/plugind/instances/kv#1",
+                                 processes, connector,        clock,
+                                 log,       requirements_met, &failed};
     boost::asio::co_spawn(loop, dialect->start(context),
                           boost::asio::bind_cancellation_slot(
                               cancel.slot(), [this](std::exception_ptr thrown, Result value) {
@@ -95,6 +95,7 @@ class StartTest : public ::testing::Test {
   plugin::OutputLog log;
   plugin::Manifest manifest;
   std::shared_ptr<bool> requirements_met;
+  plugin::FailedStart failed;
   std::unique_ptr<plugin::Dialect> dialect;
   boost::asio::cancellation_signal cancel;
   std::optional<Result> result;

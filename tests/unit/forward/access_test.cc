@@ -99,8 +99,8 @@ TEST(Access, WhoMayConnectMayLook) {
   for (const char* path :
        {"/plugind.v1.PluginHost/ListPlugins", "/plugind.v1.PluginHost/GetPlugin",
         "/plugind.v1.PluginHost/GetDaemonInfo", "/plugind.v1.PluginHost/StreamLogs",
-        "/plugind.v1.PluginHost/WatchEvents", "/grpc.health.v1.Health/Check",
-        "/grpc.health.v1.Health/Watch",
+        "/plugind.v1.PluginHost/WatchEvents", "/plugind.v1.PluginHost/ListCrashes",
+        "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch",
         "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"}) {
     EXPECT_FALSE(kPolicy.refuse_control(peer_of(1'000, 1), path)) << path;
   }

@@ -2,6 +2,7 @@
 // deaths.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include "tests/unit/forward/forward_fixture.h"
 
@@ -247,6 +248,13 @@ TEST_F(TrapsTest, ADeathDuringTheCallIsExplained) {
   EXPECT_EQ(call.trailers["grpc-status"], "14");
   EXPECT_NE(call.trailers["grpc-message"].find("signal 11 (SIGSEGV)"), std::string::npos);
   EXPECT_NE(call.trailers["grpc-message"].find("last words"), std::string::npos);
+
+  run_until([&] { return !supervisor_->crashes("echo")->empty(); }, "the crash report");
+  const plugin::CrashReport report = supervisor_->crashes("echo")->front();
+  EXPECT_EQ(report.calls_lost, 1u);
+  ASSERT_EQ(report.calls.size(), 1u);
+  EXPECT_EQ(report.calls.front().method, "/test.echo/Do");
+  EXPECT_EQ(report.calls.front().host_pid, ::getpid());
 }
 
 TEST_F(TrapsTest, ARefusedCallIsSentToTheConnectionAgainWithItsBody) {

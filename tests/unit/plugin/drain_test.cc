@@ -59,7 +59,7 @@ TEST_F(DrainTest, ACallInFlightEndsBeforeThePluginIsAskedTo) {
 TEST_F(DrainTest, ACallThatDoesNotEndIsWaitedForUpToTheBound) {
   const auto one = busy(drained("echo"));
   std::optional<Error> told;
-  one->instance().explain_loss([&](const Error& error) { told = error; });
+  one->instance().explain_loss({}, [&](const Error& error) { told = error; });
   stop("echo");
   clock_.advance(milliseconds(2'999));
   EXPECT_EQ(processes_.last().terminated, 0);
@@ -93,7 +93,7 @@ TEST_F(DrainTest, HurryDoesNotWaitForCalls) {
 TEST_F(DrainTest, ACrashDuringItIsToldToTheCallsInFlight) {
   const auto one = busy(drained("echo"));
   std::optional<Error> told;
-  one->instance().explain_loss([&](const Error& error) { told = error; });
+  one->instance().explain_loss({}, [&](const Error& error) { told = error; });
   stop("echo");
   connector_.last().fail();
   run_ready(loop_);

@@ -65,6 +65,7 @@ calls.timeout_max = "2h"
 calls.max_message = "64KiB"
 calls.max_concurrent = 70
 calls.queue = 7
+crashes.keep = 8
 access.users = [1000, 0]
 access.groups = []
 
@@ -96,6 +97,7 @@ cookie_value = "d602"
   EXPECT_EQ(m.calls_timeout_max, 2h);
   EXPECT_EQ(m.calls_max_concurrent, 70u);
   EXPECT_EQ(m.calls_queue, 7u);
+  EXPECT_EQ(m.crashes_keep, 8u);
   EXPECT_FALSE(m.access.everybody);
   EXPECT_EQ(m.access.users, (std::vector<Account>{{1'000, ""}, {0, ""}}));
   EXPECT_EQ(m.access.groups, std::vector<Account>{});
@@ -247,6 +249,7 @@ INSTANTIATE_TEST_SUITE_P(Lines, ManifestBadLineTest, testing::Values(
     BadLine{"access.groups = [4294967295]", "3:18: `access.groups` must be from 0 to 4294967294, not 4294967295"},
     BadLine{"access.groups = [\"\"]", "3:18: `access.groups`: \"\" is no group of this system"},
     BadLine{"access.owner = 1", "3:8: unknown key `access.owner`; did you mean `access.users`?"},
+    BadLine{"crashes.keep = 101", "3:16: `crashes.keep` must be from 0 to 100, not 101"},
     BadLine{"restart.limit = -1", "3:17: `restart.limit` must be from 0 to 1000, not -1"},
     BadLine{"restart.backoff = \"1m\"", "3:9: `restart.backoff` is longer than `restart.backoff_max`"},
     BadLine{"services = [\"a.B\", \"a.B\"]", "3:20: `services`: \"a.B\" stands twice"},

@@ -57,6 +57,7 @@ TEST(OutputLogTest, LastStderrIsThatOfTheInstanceWithTheUnfinishedLine) {
   EXPECT_EQ(log.last_stderr("a#2", 3, 1'000), "second\nthird\nunfin");
   EXPECT_EQ(log.last_stderr("a#2", 10, 12), "third\nunfin");
   EXPECT_EQ(log.last_stderr("a#3", 10, 1'000), "");
+  EXPECT_EQ(log.last_stderr("a#2", 10, 4), "unf") << "the beginning of a long line, not nothing";
 }
 
 TEST(OutputLogTest, FollowersSeeLinesUntilTheyUnsubscribeEvenFromInside) {

@@ -73,7 +73,7 @@ TEST_F(SupervisorTest, ACrashIsExplainedWithSignalAndStderr) {
   const auto first = call("text");
   ASSERT_TRUE(first->ok());
   std::optional<Error> told;
-  first->instance().explain_loss([&](const Error& error) { told = error; });
+  first->instance().explain_loss({}, [&](const Error& error) { told = error; });
   clock_.advance(milliseconds(70));
   processes_.last().print_stderr("thread 'main' panicked\nunfinished");
   processes_.last().die(SIGSEGV);
@@ -84,7 +84,7 @@ TEST_F(SupervisorTest, ACrashIsExplainedWithSignalAndStderr) {
       << told->message;
   EXPECT_NE(told->message.find("thread 'main' panicked\nunfinished"), std::string::npos)
       << told->message;
-  ASSERT_EQ(told->details.size(), 2u);
+  ASSERT_EQ(told->details.size(), 3u);
   EXPECT_EQ(told->details[1], std::make_pair(std::string("signal"), std::string("11")));
 }
 
@@ -96,7 +96,7 @@ TEST_F(SupervisorTest, AnExplanationAfterTheEndComesAtOnce) {
   processes_.last().exit(3);
   run_ready(loop_);
   std::optional<Error> told;
-  instance->explain_loss([&](const Error& error) { told = error; });
+  instance->explain_loss({}, [&](const Error& error) { told = error; });
   ASSERT_TRUE(told);
   EXPECT_NE(told->message.find("exit code 3"), std::string::npos) << told->message;
 }
@@ -251,7 +251,7 @@ TEST_F(SupervisorTest, AClosedConnectionOfALivingProcessIsMadeAgain) {
   const auto first = call("text");
   ASSERT_TRUE(first->ok());
   std::optional<Error> told;
-  first->instance().explain_loss([&](const Error& error) { told = error; });
+  first->instance().explain_loss({}, [&](const Error& error) { told = error; });
   connector_.last().fail();
   run_ready(loop_);
   EXPECT_FALSE(told) << "the process may be about to be seen dying";
