@@ -96,10 +96,14 @@ struct Error {
   std::string message;
   /// Facts for programs: google.rpc.ErrorInfo.metadata, for example {"exit_code", "3"}.
   std::vector<std::pair<std::string, std::string>> details = {};
+  /// The end of `message` that says what to do, where the two are told apart; else "".
+  std::string remedy = {};
 };
 
-inline Error make_error(Reason reason, std::string message) {
-  return {reason, std::move(message), {}};
-}
+inline Error make_error(Reason reason, std::string message) { return {reason, std::move(message)}; }
+
+/// The message is "WHAT: REMEDY", with `joint` between them, or only `what` if there is no remedy.
+Error make_error(Reason reason, std::string what, std::string_view remedy,
+                 std::string_view joint = ": ");
 
 }  // namespace plugind
