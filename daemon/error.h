@@ -62,6 +62,7 @@ enum class StatusCode : std::int32_t {
   X(Draining,             "DAEMON_DRAINING",        Unavailable,        "plugind is shutting down.")                                     \
   X(QueueFull,            "QUEUE_FULL",             ResourceExhausted,  "More calls wait for an instance of the plugin than calls.queue allows.") \
   X(TooManyStreams,       "TOO_MANY_STREAMS",       ResourceExhausted,  "Too many streams of logs and events are open.")                 \
+  X(TooManyDiagnoses,     "TOO_MANY_DIAGNOSES",     ResourceExhausted,  "Too many diagnoses are under way.")                             \
   X(TooManyCalls,         "TOO_MANY_CALLS",         ResourceExhausted,  "More calls of the plugin are in progress than calls.max_concurrent allows.") \
   X(HeadersTooLarge,      "HEADERS_TOO_LARGE",      ResourceExhausted,  "The call's metadata is over the bound.")                        \
   X(RequestTooLarge,      "REQUEST_TOO_LARGE",      ResourceExhausted,  "A request message is over calls.max_message.")                  \

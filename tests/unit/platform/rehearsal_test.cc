@@ -136,7 +136,11 @@ TEST_P(RehearsalTest, AnotherUserIsAsked) {
 int rehearse_traced(const std::vector<std::string>& arguments) {
   const char* const argv[] = {"/bin/sh", "-c", arguments[0].c_str(), nullptr};
   const char* const envp[] = {nullptr};
-  CloneRequest request{.executable = "/bin/sh", .argv = argv, .envp = envp, .rehearsal = true};
+  CloneRequest request;
+  request.executable = argv[0];
+  request.argv = argv;
+  request.envp = envp;
+  request.rehearsal = true;
   // Stands in for whatever else makes the call fail; the second one does.
   request.prepare = [](void*, SpawnStage&) {
     return ::syscall(SYS_ptrace, PTRACE_TRACEME, 0, nullptr, nullptr) == 0 ? 0 : errno;
