@@ -2,6 +2,11 @@
 
 namespace plugind {
 
+Error make_error(Reason reason, std::string what, std::string_view remedy, std::string_view joint) {
+  if (!remedy.empty()) what.append(joint).append(remedy);
+  return {reason, std::move(what), {}, std::string(remedy)};
+}
+
 std::string_view reason_name(Reason reason) {
   switch (reason) {
 #define X(name, wire, status, text) \

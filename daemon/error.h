@@ -63,6 +63,7 @@ enum class StatusCode : std::int32_t {
   X(Draining,             "DAEMON_DRAINING",        Unavailable,        "plugind is shutting down.")                                     \
   X(QueueFull,            "QUEUE_FULL",             ResourceExhausted,  "More calls wait for an instance of the plugin than calls.queue allows.") \
   X(TooManyStreams,       "TOO_MANY_STREAMS",       ResourceExhausted,  "Too many streams of logs and events are open.")                 \
+  X(TooManyDiagnoses,     "TOO_MANY_DIAGNOSES",     ResourceExhausted,  "Too many diagnoses are under way.")                             \
   X(TooManyCalls,         "TOO_MANY_CALLS",         ResourceExhausted,  "More calls of the plugin are in progress than calls.max_concurrent allows.") \
   X(HeadersTooLarge,      "HEADERS_TOO_LARGE",      ResourceExhausted,  "The call's metadata is over the bound.")                        \
   X(RequestTooLarge,      "REQUEST_TOO_LARGE",      ResourceExhausted,  "A request message is over calls.max_message.")                  \
@@ -97,10 +98,14 @@ struct Error {
   std::string message;
   /// Facts for programs: google.rpc.ErrorInfo.metadata, for example {"exit_code", "3"}.
   std::vector<std::pair<std::string, std::string>> details = {};
+  /// The end of `message` that says what to do, where the two are told apart; else "".
+  std::string remedy = {};
 };
 
-inline Error make_error(Reason reason, std::string message) {
-  return {reason, std::move(message), {}};
-}
+inline Error make_error(Reason reason, std::string message) { return {reason, std::move(message)}; }
+
+/// The message is "WHAT: REMEDY", with `joint` between them, or only `what` if there is no remedy.
+Error make_error(Reason reason, std::string what, std::string_view remedy,
+                 std::string_view joint = ": ");
 
 }  // namespace plugind

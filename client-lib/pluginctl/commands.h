@@ -22,6 +22,7 @@ void add_status(CLI::App& app, const Choose& choose);
 void add_lifecycle(CLI::App& app, const Choose& choose);
 void add_crashes(CLI::App& app, const Choose& choose);
 void add_logs(CLI::App& app, const Choose& choose);
+void add_doctor(CLI::App& app, const Choose& choose);
 void add_events(CLI::App& app, const Choose& choose);
 void add_call(CLI::App& app, const Choose& choose);
 /// reload, version

@@ -57,7 +57,8 @@ const char* exit_code_help() {
          "  2  the command line, or the input of a call, is wrong\n"
          "  3  no daemon answers at the address\n"
          "  4  no answer in time: --timeout, or the plugin's calls.timeout, passed\n"
-         "  5  this user may not do it\n";
+         "  5  this user may not do it\n"
+         "  6  doctor has found something wrong\n";
 }
 
 Failure failure_of(const grpc::Status& status) {

@@ -16,6 +16,7 @@ enum class ExitCode : int {
   kNoDaemon = 3,  ///< No daemon answers at the address.
   kTimeout = 4,   ///< --timeout, or the plugin's calls.timeout, passed.
   kRefused = 5,   ///< The daemon does not allow it to this user.
+  kFound = 6,     ///< `doctor` has found something wrong.
 };
 
 /// The table of the exit codes, one a line, for --help.
@@ -23,7 +24,7 @@ const char* exit_code_help();
 
 struct Failure {
   ExitCode exit = ExitCode::kAnswered;
-  std::string message;
+  std::string message;      ///< "" if all has been said already.
   std::string code = {};    ///< gRPC's name of the status, "NOT_FOUND"; "" when there is none.
   std::string reason = {};  ///< google.rpc.ErrorInfo.reason; "" when there is none.
 };

@@ -54,6 +54,7 @@ int run_command_line(int argc, char** argv) {
   add_crashes(app, choose);
   add_call(app, choose);
   add_events(app, choose);
+  add_doctor(app, choose);
   add_daemon(app, choose);
 
   try {
@@ -64,10 +65,13 @@ int run_command_line(int argc, char** argv) {
     app.exit(error);
     return exit_code(ExitCode::kUsage);
   }
-  const auto done = run(options, action, app.got_subcommand("version"));
+  const bool connects_itself = app.got_subcommand("version") || app.got_subcommand("doctor");
+  const auto done = run(options, action, connects_itself);
   if (done) leave(ExitCode::kOk);
   std::cout.flush();
-  std::cerr << describe(done.error(), options.json) << std::endl;
+  if (!done.error().message.empty()) {
+    std::cerr << describe(done.error(), options.json) << std::endl;
+  }
   leave(done.error().exit);
 }
 

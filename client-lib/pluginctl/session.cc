@@ -3,12 +3,11 @@
 #include <grpcpp/create_channel.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <iostream>
-#include <system_error>
 
 #include "client-lib/pluginctl/style.h"
 #include "client-lib/pluginctl/text.h"
+#include "client-lib/pluginctl/unreachable.h"
 
 namespace plugind::pluginctl {
 namespace {
@@ -19,13 +18,7 @@ constexpr int kMaxReply = 512 << 20;
 
 /// What can be seen of the socket from outside.
 std::string look_at(const Address& address) {
-  if (address.path.empty()) return "nothing listens there";
-  std::error_code error;
-  const auto status = std::filesystem::status(address.path, error);
-  if (error == std::errc::permission_denied) return "this user may not look there";
-  if (status.type() == std::filesystem::file_type::not_found) return "there is no such socket";
-  if (status.type() != std::filesystem::file_type::socket) return "that is not a socket";
-  return "the socket is there, but nothing listens on it or this user may not open it";
+  return address.path.empty() ? "nothing listens there" : find_obstacle(address.path).what;
 }
 
 Failure no_daemon(const Address& address, const std::string& cause) {
@@ -49,6 +42,7 @@ Result<std::unique_ptr<Session>> Session::make(const Options& options) {
   auto address = parse_address(options.socket);
   if (!address) return usage(address.error());
   session->address_ = std::move(*address);
+  session->address_given_ = !options.socket.empty();
   if (!options.timeout.empty()) {
     const auto timeout = parse_duration(options.timeout);
     if (!timeout) return usage("--timeout: " + timeout.error());

@@ -37,6 +37,9 @@ class Session {
   std::unique_ptr<grpc::ClientContext> context(
       std::optional<std::chrono::milliseconds> timeout) const;
 
+  const Address& address() const { return address_; }
+  /// It was named with --socket.
+  bool address_given() const { return address_given_; }
   bool json() const { return json_; }
   bool colour() const { return colour_; }
 
@@ -47,6 +50,7 @@ class Session {
   Session() = default;
 
   Address address_;
+  bool address_given_ = false;
   std::optional<std::chrono::milliseconds> timeout_;
   std::string timeout_text_;  ///< As it was written.
   bool json_ = false;

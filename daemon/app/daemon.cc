@@ -4,6 +4,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
+#include <iterator>
 #include <string>
 #include <thread>
 #include <utility>
@@ -16,6 +17,7 @@
 #include "daemon/forward/address.h"
 #include "daemon/platform/accounts.h"
 #include "daemon/platform/self_usage.h"
+#include "daemon/platform/surroundings.h"
 
 namespace plugind::app {
 
@@ -86,15 +88,17 @@ std::expected<void, Error> Daemon::start() {
   auto manifests = plugin::load_manifests(options_.manifests, account_lookup());
   if (!manifests) return std::unexpected(manifests.error());
 
-  supervisor_ = std::make_unique<plugin::Supervisor>(
-      plugin::Environment{.loop = loop_.get_executor(),
-                          .clock = clock_,
-                          .processes = *processes_,
-                          .connector = connector_,
-                          .dialects = {{plugin::DialectKind::kNative, native_.get()},
-                                       {plugin::DialectKind::kGoPlugin, go_plugin_.get()}},
-                          .runtime_dir = runtime_dir_->path(),
-                          .lanes = options_.workers});
+  const plugin::Environment environment{
+      .loop = loop_.get_executor(),
+      .clock = clock_,
+      .processes = *processes_,
+      .connector = connector_,
+      .dialects = {{plugin::DialectKind::kNative, native_.get()},
+                   {plugin::DialectKind::kGoPlugin, go_plugin_.get()}},
+      .runtime_dir = runtime_dir_->path(),
+      .lanes = options_.workers};
+  supervisor_ = std::make_unique<plugin::Supervisor>(environment);
+  doctor_ = std::make_unique<plugin::Doctor>(environment);
   watch_events();
   const std::size_t connections =
       forward::connections_within(options_.hosts.max_connections, platform::max_descriptors());
@@ -135,7 +139,9 @@ std::expected<void, Error> Daemon::start() {
               [this](const std::string& name, plugin::Supervisor::StatusCallback done) {
                 upgrade(name, std::move(done));
               },
-          .facts = [this] { return facts(); }});
+          .facts = [this] { return facts(); },
+          .diagnose = [this](const std::string& name,
+                             control::DiagnoseCallback done) { diagnose(name, std::move(done)); }});
   log_info("started", {{"version", kVersion},
                        {"pid", std::to_string(platform::own_pid())},
                        {"socket", options_.socket},
@@ -253,6 +259,55 @@ control::DaemonFacts Daemon::facts() const {
   return facts;
 }
 
+SelfFacts Daemon::self_facts() const {
+  SelfFacts facts;
+  facts.uid = platform::own_user_id();
+  facts.runtime_dir = runtime_dir_->path();
+  facts.runtime = platform::look_at_directory(runtime_dir_->path().string());
+  const std::string front = forward::parse_address(options_.socket)->path;
+  if (!platform::is_socket(front)) facts.lost_sockets.push_back(front);
+  facts.descriptors = platform::open_descriptors();
+  facts.max_descriptors = platform::max_descriptors();
+  facts.wanted_connections = options_.hosts.max_connections;
+  facts.connections = forward::connections_within(facts.wanted_connections, facts.max_descriptors);
+  facts.memory = platform::available_memory();
+  facts.control_groups = trees_->kept_by_kernel();
+  facts.trees = trees_->describe();
+  const auto manifests = plugin::load_manifests(options_.manifests, account_lookup());
+  if (manifests) {
+    facts.changed = changed_manifests(*manifests, supervisor_->list());
+  } else {
+    facts.manifest_mistakes = manifests.error().message;
+  }
+  return facts;
+}
+
+void Daemon::diagnose(const std::string& name, control::DiagnoseCallback done) {
+  control::Diagnosis diagnosis;
+  std::vector<plugin::PluginStatus> plugins;
+  if (name.empty()) {
+    diagnosis.findings = judge(self_facts());
+    plugins = supervisor_->list();
+  } else {
+    auto status = supervisor_->status(name);
+    if (!status) return done(std::unexpected(std::move(status.error())));
+    plugins.push_back(std::move(*status));
+  }
+  diagnosis.plugins = plugins.size();
+  for (const plugin::PluginStatus& status : plugins) {
+    if (auto finding = look_at_socket(status.manifest.name, status.socket)) {
+      diagnosis.findings.push_back(std::move(*finding));
+    }
+  }
+  using Found = std::expected<std::vector<plugin::Finding>, Error>;
+  doctor_->examine(std::move(plugins), [diagnosis = std::move(diagnosis),
+                                        done = std::move(done)](const Found& found) mutable {
+    if (!found) return done(std::unexpected(found.error()));
+    std::ranges::copy(*found, std::back_inserter(diagnosis.findings));
+    done(std::move(diagnosis));
+  });
+}
+
 asio::awaitable<void> Daemon::obey_signals() {
   while (true) {
     const platform::Signal signal = co_await signals_->next();
@@ -293,10 +348,12 @@ void Daemon::stop(const std::string& cause) {
   notifier_.stopping();
   forwarder_->drain();
   supervisor_->shutdown([this] {
-    control_->stop([this] {
-      forwarder_->close();
-      log_info("stopped");
-      loop_.stop();
+    doctor_->stop([this] {
+      control_->stop([this] {
+        forwarder_->close();
+        log_info("stopped");
+        loop_.stop();
+      });
     });
   });
 }

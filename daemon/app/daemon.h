@@ -11,6 +11,7 @@
 
 #include "daemon/app/busy_poll.h"
 #include "daemon/app/options.h"
+#include "daemon/app/self_check.h"
 #include "daemon/app/steady_clock.h"
 #include "daemon/control/control_server.h"
 #include "daemon/error.h"
@@ -23,6 +24,7 @@
 #include "daemon/platform/runtime_dir.h"
 #include "daemon/platform/service_notify.h"
 #include "daemon/platform/signals.h"
+#include "daemon/plugin/doctor.h"
 #include "daemon/plugin/supervisor.h"
 
 namespace plugind::app {
@@ -45,6 +47,8 @@ class Daemon {
   std::expected<plugin::ReloadSummary, Error> reload();
   void upgrade(const std::string& name, plugin::Supervisor::StatusCallback done);
   control::DaemonFacts facts() const;
+  SelfFacts self_facts() const;
+  void diagnose(const std::string& name, control::DiagnoseCallback done);
   void start_control();
   void watch_events();
   boost::asio::awaitable<void> obey_signals();
@@ -70,6 +74,7 @@ class Daemon {
   std::optional<platform::SignalSource> signals_;
   std::optional<platform::Lifeline> lifeline_;
   std::unique_ptr<plugin::Supervisor> supervisor_;
+  std::unique_ptr<plugin::Doctor> doctor_;
   plugin::EventBus::Subscription event_log_;
   std::unique_ptr<forward::Forwarder> forwarder_;
   std::unique_ptr<control::PluginAdmin> admin_;

@@ -77,37 +77,50 @@ struct PlatformProgram : plugin::PinnedProgram {
   std::shared_ptr<const platform::SealedProgram> sealed;
 };
 
+platform::SpawnRequest request_of(plugin::ProcessSpec spec) {
+  platform::SpawnRequest request{.executable = std::move(spec.executable),
+                                 .arguments = std::move(spec.arguments),
+                                 .environment = std::move(spec.environment),
+                                 .working_directory = std::move(spec.working_directory),
+                                 .listen_socket = std::move(spec.listen_socket),
+                                 .tree_name = std::move(spec.tree_name),
+                                 .limits = app::convert(spec.limits),
+                                 .run_as = app::convert(spec.run_as),
+                                 .private_directory = std::move(spec.private_directory),
+                                 .umask = spec.umask,
+                                 .sealed = {},
+                                 .no_new_privileges = spec.no_new_privileges,
+                                 .on_output = {}};
+  if (spec.pinned) {
+    request.sealed = static_cast<const PlatformProgram&>(*spec.pinned).sealed;
+  }
+  if (spec.on_output) {
+    request.on_output = [on_output = std::move(spec.on_output)](platform::OutputStream stream,
+                                                                std::string_view bytes) {
+      on_output(convert(stream), bytes);
+    };
+  }
+  return request;
+}
+
 class PlatformProcessFactory : public plugin::ProcessFactory {
  public:
   explicit PlatformProcessFactory(platform::ProcessTrees& trees)
       : trees_(trees), sealer_(trees.loop()) {}
 
   std::expected<std::unique_ptr<plugin::Process>, Error> spawn(plugin::ProcessSpec spec) override {
-    platform::SpawnRequest request{.executable = std::move(spec.executable),
-                                   .arguments = std::move(spec.arguments),
-                                   .environment = std::move(spec.environment),
-                                   .working_directory = std::move(spec.working_directory),
-                                   .listen_socket = std::move(spec.listen_socket),
-                                   .tree_name = std::move(spec.tree_name),
-                                   .limits = app::convert(spec.limits),
-                                   .run_as = app::convert(spec.run_as),
-                                   .private_directory = std::move(spec.private_directory),
-                                   .umask = spec.umask,
-                                   .sealed = {},
-                                   .no_new_privileges = spec.no_new_privileges,
-                                   .on_output = {}};
-    if (spec.pinned) {
-      request.sealed = static_cast<const PlatformProgram&>(*spec.pinned).sealed;
-    }
-    if (spec.on_output) {
-      request.on_output = [on_output = std::move(spec.on_output)](platform::OutputStream stream,
-                                                                  std::string_view bytes) {
-        on_output(convert(stream), bytes);
-      };
-    }
-    auto process = platform::spawn(trees_, std::move(request));
+    auto process = platform::spawn(trees_, request_of(std::move(spec)));
     if (!process) return std::unexpected(process.error());
     return std::make_unique<PlatformProcess>(std::move(*process));
+  }
+
+  std::expected<plugin::Rehearsal, Error> rehearse(plugin::ProcessSpec spec) override {
+    auto rehearsal = platform::rehearse(trees_, request_of(std::move(spec)));
+    if (!rehearsal) return std::unexpected(std::move(rehearsal.error()));
+    plugin::Rehearsal result;
+    for (const auto& limit : rehearsal->limits) result.limits.push_back(app::convert(limit));
+    result.not_tried = std::move(rehearsal->not_tried);
+    return result;
   }
 
   boost::asio::awaitable<std::expected<std::shared_ptr<const plugin::PinnedProgram>, Error>> pin(

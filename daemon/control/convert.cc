@@ -228,8 +228,9 @@ v1::Instance to_proto(const plugin::InstanceStatus& instance) {
 }
 
 v1::Plugin to_proto(const plugin::PluginStatus& status) {
+  // Whether it is in a crash loop or held, Diagnose tells in words.
   const auto& [manifest, state, cause, since, socket, instances, starts, failures, last_failure,
-               calls, crashes, last_crash] = status;
+               crash_loop, held, calls, crashes, last_crash] = status;
   v1::Plugin result;
   *result.mutable_manifest() = to_proto(manifest);
   result.set_state(to_proto(state));
@@ -329,6 +330,23 @@ v1::ReloadManifestsResponse to_proto(const plugin::ReloadSummary& summary) {
   add_all(summary.added, *result.mutable_added());
   add_all(summary.removed, *result.mutable_removed());
   add_all(summary.changed, *result.mutable_changed());
+  return result;
+}
+
+v1::DiagnoseResponse to_proto(const Diagnosis& diagnosis) {
+  v1::DiagnoseResponse result;
+  for (const plugin::Finding& finding : diagnosis.findings) {
+    const auto& [severity, check, plugin_name, what, remedy] = finding;
+    v1::Finding& one = *result.add_findings();
+    one.set_severity(severity == plugin::Severity::kError     ? v1::SEVERITY_ERROR
+                     : severity == plugin::Severity::kWarning ? v1::SEVERITY_WARNING
+                                                              : v1::SEVERITY_NOTE);
+    one.set_check(check);
+    one.set_plugin(to_utf8(plugin_name));
+    one.set_what(to_utf8(what));
+    one.set_remedy(to_utf8(remedy));
+  }
+  result.set_plugins(static_cast<std::uint32_t>(diagnosis.plugins));
   return result;
 }
 

@@ -12,6 +12,7 @@
 #include "plugind/v1/crash.pb.h"
 #include "plugind/v1/daemon.pb.h"
 #include "plugind/v1/event.pb.h"
+#include "plugind/v1/finding.pb.h"
 #include "plugind/v1/log.pb.h"
 #include "plugind/v1/plugin.pb.h"
 #include "plugind/v1/plugin_host.pb.h"
@@ -26,6 +27,7 @@ v1::Crash to_proto(const plugin::CrashReport& report);
 v1::LogLine to_proto(const plugin::LogLine& line);
 v1::Event to_proto(const plugin::Event& event);
 v1::ReloadManifestsResponse to_proto(const plugin::ReloadSummary& summary);
+v1::DiagnoseResponse to_proto(const Diagnosis& diagnosis);
 /// All but the counts of plugins and instances.
 v1::DaemonInfo to_proto(const DaemonFacts& facts);
 

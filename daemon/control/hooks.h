@@ -2,13 +2,16 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <expected>
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "daemon/error.h"
+#include "daemon/plugin/finding.h"
 #include "daemon/plugin/supervisor.h"
 
 namespace plugind::control {
@@ -25,6 +28,13 @@ struct DaemonFacts {
   std::uint64_t resident_bytes = 0;  ///< 0 where the platform does not tell.
 };
 
+/// What a look at everything has found.
+struct Diagnosis {
+  std::vector<plugin::Finding> findings;
+  std::size_t plugins = 0;  ///< How many were looked at.
+};
+using DiagnoseCallback = std::function<void(std::expected<Diagnosis, Error>)>;
+
 /// Called on the loop only.
 struct ControlHooks {
   /// Loads the manifests and applies them; on an Error nothing has changed.
@@ -33,6 +43,9 @@ struct ControlHooks {
   /// plugin::Supervisor::upgrade.
   std::function<void(const std::string& name, plugin::Supervisor::StatusCallback done)> upgrade;
   std::function<DaemonFacts()> facts;
+  /// Looks at the plugin of this name, or, for "", at the daemon and all plugins; `done` is called
+  /// on the loop.
+  std::function<void(const std::string& name, DiagnoseCallback done)> diagnose;
 };
 
 }  // namespace plugind::control

@@ -174,6 +174,17 @@ grpc::ServerUnaryReactor* PluginHostService::GetDaemonInfo(grpc::CallbackServerC
   });
 }
 
+grpc::ServerUnaryReactor* PluginHostService::Diagnose(grpc::CallbackServerContext*,
+                                                      const v1::DiagnoseRequest* request,
+                                                      v1::DiagnoseResponse* response) {
+  return serve(response, [this, name = request->name()](const auto& call) {
+    hooks_.diagnose(name, [call, name](const std::expected<Diagnosis, Error>& diagnosis) {
+      if (!diagnosis) return call->end(to_rpc_status(diagnosis.error(), name));
+      call->answer(to_proto(*diagnosis));
+    });
+  });
+}
+
 grpc::ServerWriteReactor<v1::StreamLogsResponse>* PluginHostService::StreamLogs(
     grpc::CallbackServerContext*, const v1::StreamLogsRequest* request) {
   using Held = std::shared_ptr<LogFollow>;

@@ -51,6 +51,9 @@ class PluginHostService final : public v1::PluginHost::CallbackService {
   grpc::ServerUnaryReactor* GetDaemonInfo(grpc::CallbackServerContext* context,
                                           const v1::GetDaemonInfoRequest* request,
                                           v1::GetDaemonInfoResponse* response) override;
+  grpc::ServerUnaryReactor* Diagnose(grpc::CallbackServerContext* context,
+                                     const v1::DiagnoseRequest* request,
+                                     v1::DiagnoseResponse* response) override;
   grpc::ServerWriteReactor<v1::StreamLogsResponse>* StreamLogs(
       grpc::CallbackServerContext* context, const v1::StreamLogsRequest* request) override;
   grpc::ServerWriteReactor<v1::WatchEventsResponse>* WatchEvents(

@@ -71,14 +71,10 @@ std::vector<std::string> to_list(const Variables& variables) {
   return list;
 }
 
-namespace {
-
 std::string path_of(const Variables& variables) {
   const auto entry = variables.find("PATH");
   return std::string(entry == variables.end() ? kDefaultPath : entry->second);
 }
-
-}  // namespace
 
 std::optional<std::string> find_in_path(const std::string& program, const Variables& variables) {
   if (program.find('/') != program.npos) return program;
@@ -102,8 +98,8 @@ std::expected<std::string, Error> find_program(const plugin::Manifest& manifest,
   if (auto found = find_in_path(program, variables)) return *found;
   return std::unexpected(
       make_error(Reason::kExecutableMissing,
-                 "its program \"" + program + "\" is not in PATH (" + path_of(variables) +
-                     "); install it, or write its path in `command` of " + manifest.file.string()));
+                 "its program \"" + program + "\" is not in PATH (" + path_of(variables) + ")",
+                 "install it, or write its path in `command` of " + manifest.file.string(), "; "));
 }
 
 }  // namespace plugind::dialect

@@ -40,6 +40,9 @@ void become(Variables& variables, const plugin::RunAs& user);
 /// "NAME=value", in order of name.
 std::vector<std::string> to_list(const Variables& variables);
 
+/// PATH of `variables`, or what is taken for it.
+std::string path_of(const Variables& variables);
+
 /// The program as it stands if it has a slash, else the first executable file of that name in PATH
 /// of `variables`.
 std::optional<std::string> find_in_path(const std::string& program, const Variables& variables);

@@ -1,12 +1,15 @@
 #include "daemon/dialect/go_plugin.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
+#include "daemon/dialect/examine.h"
 #include "daemon/dialect/handshake.h"
 #include "daemon/dialect/health.h"
 #include "daemon/dialect/launch.h"
 #include "daemon/dialect/stdio_stream.h"
+#include "daemon/platform/local_socket.h"
 #include "daemon/plugin/gate.h"
 #include "daemon/plugin/printable.h"
 
@@ -21,6 +24,10 @@ namespace {
 constexpr milliseconds kConnectGrace{5'000};
 constexpr milliseconds kFirstPause{2}, kLongestPause{100};
 constexpr std::size_t kAddressShown = 200;
+// The longest name that go-plugin gives its socket: os.CreateTemp's, of "plugin".
+constexpr const char* kLongestSocketName = "plugin4294967295";
+// Plugins whose noise is remembered.
+constexpr std::size_t kMostNoisy = 1'024;
 
 // What go-plugin prints when the cookie is not what the plugin expects.
 constexpr std::string_view kWrongCookie = "This binary is a plugin";
@@ -109,6 +116,9 @@ class GoPluginGreeting : public Greeting {
                           "start");
   }
 
+  /// What came before the handshake; "" if nothing did.
+  std::string noise() { return reader_.describe_noise(); }
+
   std::string explain_exit() override {
     if (context_.log.last_stderr(context_.instance, 50, 16 << 10).find(kWrongCookie) !=
         std::string::npos) {
@@ -161,7 +171,27 @@ class GoPluginDialect : public plugin::Dialect {
       plugin::StartContext context) override {
     auto greeting = std::make_shared<GoPluginGreeting>(context);
     ProcessWishes wishes{.environment = environment_of(context), .listen_socket = ""};
-    co_return co_await launch(context, std::move(wishes), std::move(greeting));
+    const std::string name = context.manifest.name;
+    auto started = co_await launch(context, std::move(wishes), greeting);
+    if (started) remember_noise(name, greeting->noise());
+    co_return started;
+  }
+
+  asio::awaitable<std::vector<plugin::Finding>> examine(plugin::StartContext context) override {
+    ProcessWishes wishes{.environment = environment_of(context), .listen_socket = ""};
+    const std::string name = context.manifest.name;
+    const std::string socket = (context.directory / kLongestSocketName).string();
+    auto findings = co_await examine_launch(std::move(context), std::move(wishes));
+    if (const auto fits = platform::check_socket_path(socket); !fits) {
+      findings.push_back(plugin::finding_of("socket-path", fits.error()));
+    }
+    if (const auto found = noise_.find(name); found != noise_.end()) {
+      findings.push_back({plugin::Severity::kWarning, "handshake", "",
+                          "at its last start " + found->second,
+                          "print such lines to stderr: the first line of stdout is for the "
+                          "handshake, and hosts that start the plugin themselves take no other"});
+    }
+    co_return findings;
   }
 
   // The server stops before it has answered, so that an UNAVAILABLE or a closed connection is the
@@ -171,6 +201,18 @@ class GoPluginDialect : public plugin::Dialect {
     if (!instance.connection) co_return;
     co_await instance.connection->unary("/plugin.GRPCController/Shutdown", "", bound);
   }
+
+ private:
+  void remember_noise(const std::string& name, std::string noise) {
+    if (noise.empty()) {
+      noise_.erase(name);
+    } else if (noise_.contains(name) || noise_.size() < kMostNoisy) {
+      noise_[name] = std::move(noise);
+    }
+  }
+
+  // By plugin: what its last start printed before the handshake.
+  std::map<std::string, std::string> noise_;
 };
 
 }  // namespace

@@ -22,37 +22,14 @@ constexpr milliseconds kKillBound{5'000};
 constexpr std::size_t kStderrLines = 5;
 constexpr std::size_t kStderrBytes = 1'024;
 
-Variables environment_of(const StartContext& context, Variables wishes) {
-  const plugin::Manifest& manifest = context.manifest;
-  Variables variables = base_environment(daemon_variable);
-  inherit(variables, manifest.env_allow, daemon_variable);
-  if (manifest.run_as) become(variables, *manifest.run_as);
-  variables["TMPDIR"] = context.directory.string();
-  for (auto& [name, value] : wishes) variables[name] = std::move(value);
-  for (const auto& [name, value] : manifest.env) variables[name] = value;
-  return variables;
-}
-
 std::expected<plugin::ProcessSpec, Error> make_spec(const StartContext& context,
                                                     std::string listen_socket,
                                                     const Variables& variables,
                                                     const std::shared_ptr<Greeting>& greeting) {
-  const plugin::Manifest& manifest = context.manifest;
-  plugin::ProcessSpec spec;
-  auto program = find_program(manifest, variables);
+  auto program = find_program(context.manifest, variables);
   if (!program) return std::unexpected(std::move(program.error()));
+  plugin::ProcessSpec spec = spec_without_program(context, variables, std::move(listen_socket));
   spec.executable = std::move(*program);
-  spec.arguments.assign(manifest.command.begin() + 1, manifest.command.end());
-  spec.environment = to_list(variables);
-  spec.working_directory =
-      manifest.working_directory.empty() ? context.directory.string() : manifest.working_directory;
-  spec.listen_socket = std::move(listen_socket);
-  spec.tree_name = context.instance;
-  spec.limits = manifest.limits;
-  spec.run_as = manifest.run_as;
-  spec.private_directory = context.directory.string();
-  spec.umask = manifest.umask;
-  spec.no_new_privileges = manifest.no_new_privileges;
   // The process outlives the greeting; log and clock outlive the process.
   spec.on_output = [&log = context.log, &clock = context.clock, instance = context.instance,
                     listener = std::weak_ptr(greeting)](plugin::OutputStream stream,
@@ -128,6 +105,43 @@ asio::awaitable<std::expected<void, Error>> prepare(const StartContext& context,
     }
     if (met) *met = true;
   }
+  co_return co_await pin_program(context, spec);
+}
+
+}  // namespace
+
+Variables environment_of(const StartContext& context, Variables wishes) {
+  const plugin::Manifest& manifest = context.manifest;
+  Variables variables = base_environment(daemon_variable);
+  inherit(variables, manifest.env_allow, daemon_variable);
+  if (manifest.run_as) become(variables, *manifest.run_as);
+  variables["TMPDIR"] = context.directory.string();
+  for (auto& [name, value] : wishes) variables[name] = std::move(value);
+  for (const auto& [name, value] : manifest.env) variables[name] = value;
+  return variables;
+}
+
+plugin::ProcessSpec spec_without_program(const StartContext& context, const Variables& variables,
+                                         std::string listen_socket) {
+  const plugin::Manifest& manifest = context.manifest;
+  plugin::ProcessSpec spec;
+  spec.arguments.assign(manifest.command.begin() + 1, manifest.command.end());
+  spec.environment = to_list(variables);
+  spec.working_directory =
+      manifest.working_directory.empty() ? context.directory.string() : manifest.working_directory;
+  spec.listen_socket = std::move(listen_socket);
+  spec.tree_name = context.instance;
+  spec.limits = manifest.limits;
+  spec.run_as = manifest.run_as;
+  spec.private_directory = context.directory.string();
+  spec.umask = manifest.umask;
+  spec.no_new_privileges = manifest.no_new_privileges;
+  return spec;
+}
+
+asio::awaitable<std::expected<void, Error>> pin_program(const StartContext& context,
+                                                        plugin::ProcessSpec& spec) {
+  const plugin::Manifest& manifest = context.manifest;
   if (manifest.sha256.empty()) co_return std::expected<void, Error>{};
   auto pin = context.processes.pin(spec.executable, manifest.sha256);
   auto timeout = context.clock.sleep(manifest.start_timeout);
@@ -143,8 +157,6 @@ asio::awaitable<std::expected<void, Error>> prepare(const StartContext& context,
   spec.pinned = std::move(*pinned);
   co_return std::expected<void, Error>{};
 }
-
-}  // namespace
 
 asio::awaitable<std::expected<plugin::Started, Error>> launch(StartContext context,
                                                               ProcessWishes wishes,

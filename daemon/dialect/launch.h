@@ -42,8 +42,20 @@ struct ProcessWishes {
   std::string listen_socket;  ///< As in plugin::ProcessSpec.
 };
 
+/// The whole environment of the process, lowest first: the base environment, TMPDIR, `wishes`, the
+/// manifest.
+Variables environment_of(const plugin::StartContext& context, Variables wishes);
+
+/// How the process is started, but for the program and who gets its output.
+plugin::ProcessSpec spec_without_program(const plugin::StartContext& context,
+                                         const Variables& variables, std::string listen_socket);
+
+/// Pins the program of `spec` if the manifest has a checksum, within start.timeout.  Errors: those
+/// of ProcessFactory::pin(); StartTimeout.
+boost::asio::awaitable<std::expected<void, Error>> pin_program(const plugin::StartContext& context,
+                                                               plugin::ProcessSpec& spec);
+
 /// Starts the manifest's command and greets it, as plugin::Dialect::start() is described.
-/// Environment, lowest first: the base environment, TMPDIR, `wishes`, the manifest.
 boost::asio::awaitable<std::expected<plugin::Started, Error>> launch(
     plugin::StartContext context, ProcessWishes wishes, std::shared_ptr<Greeting> greeting);
 

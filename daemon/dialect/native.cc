@@ -4,6 +4,7 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <utility>
 
+#include "daemon/dialect/examine.h"
 #include "daemon/dialect/health.h"
 #include "daemon/dialect/launch.h"
 
@@ -28,6 +29,11 @@ struct Addresses {
 Addresses addresses_in(const std::filesystem::path& directory) {
   // The first is the longer one: the platform checks its length.
   return {(directory / "inherited.sock").string(), (directory / "instance.sock").string()};
+}
+
+ProcessWishes wishes_of(const Addresses& addresses) {
+  return {.environment = {{"PLUGIND_LISTEN", "unix:" + addresses.announced}},
+          .listen_socket = addresses.given};
 }
 
 class NativeGreeting : public Greeting {
@@ -107,10 +113,14 @@ class NativeDialect : public plugin::Dialect {
   asio::awaitable<std::expected<plugin::Started, Error>> start(
       plugin::StartContext context) override {
     Addresses addresses = addresses_in(context.directory);
-    ProcessWishes wishes{.environment = {{"PLUGIND_LISTEN", "unix:" + addresses.announced}},
-                         .listen_socket = addresses.given};
+    ProcessWishes wishes = wishes_of(addresses);
     auto greeting = std::make_shared<NativeGreeting>(context, std::move(addresses));
     co_return co_await launch(context, std::move(wishes), std::move(greeting));
+  }
+
+  asio::awaitable<std::vector<plugin::Finding>> examine(plugin::StartContext context) override {
+    ProcessWishes wishes = wishes_of(addresses_in(context.directory));
+    co_return co_await examine_launch(std::move(context), std::move(wishes));
   }
 
   // A native plugin has no call for it: the stop sequence begins with SIGTERM at once.

@@ -1,7 +1,6 @@
 #include "daemon/dialect/requirements.h"
 
 #include <algorithm>
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <cstdint>
 #include <filesystem>
 #include <system_error>
@@ -9,17 +8,16 @@
 #include <vector>
 
 #include "daemon/dialect/launch.h"
+#include "daemon/dialect/side_command.h"
 #include "daemon/plugin/printable.h"
 
 namespace plugind::dialect {
 
 namespace asio = boost::asio;
-using namespace asio::experimental::awaitable_operators;
 using plugin::Requirement;
 
 namespace {
 
-constexpr std::size_t kMostOutput = 16 << 10;  // Of each stream; the rest is not looked at.
 constexpr std::size_t kToldOutput = 256;
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -46,9 +44,8 @@ std::string words_of(const std::vector<std::string>& command) {
 }
 
 Error missing(const Requirement& requirement, const std::string& what) {
-  Error error =
-      make_error(Reason::kRequirementMissing,
-                 "it requires " + what + ". " + plugin::printable(requirement.hint, 1'024));
+  Error error = make_error(Reason::kRequirementMissing, "it requires " + what,
+                           plugin::printable(requirement.hint, 1'024), ". ");
   error.details.emplace_back(
       "requirement",
       plugin::printable(
@@ -56,16 +53,12 @@ Error missing(const Requirement& requirement, const std::string& what) {
   return error;
 }
 
-struct Printed {
-  std::string out, err;
-};
-
 /// What is wrong with how the command ended, or what it printed; "" if nothing is.
-std::string problem_of(const Requirement& requirement, const plugin::ExitStatus& status,
-                       const Printed& printed) {
-  if (!status.success()) {
+std::string problem_of(const Requirement& requirement, const SideResult& printed) {
+  if (!printed.status->success()) {
     const std::string& last = printed.err.empty() ? printed.out : printed.err;
-    std::string text = words_of(requirement.command) + ", which ended with " + status.describe();
+    std::string text =
+        words_of(requirement.command) + ", which ended with " + printed.status->describe();
     if (!last.empty()) {
       text += " (\"" + plugin::printable(last.substr(0, last.find('\n')), kToldOutput) + "\")";
     }
@@ -88,60 +81,50 @@ asio::awaitable<std::expected<void, Error>> check_command(const plugin::StartCon
     co_return std::unexpected(
         missing(requirement, words_of(requirement.command) + ", which is not in PATH"));
   }
-  // Shared with the callback, which ends with the process.
-  const auto printed = std::make_shared<Printed>();
-  plugin::ProcessSpec spec;
-  spec.executable = *program;
-  spec.arguments.assign(requirement.command.begin() + 1, requirement.command.end());
-  spec.environment = like.environment;
-  // The instance's directory is not another user's before the plugin's socket is in it.
-  const bool elsewhere = like.run_as && context.manifest.working_directory.empty();
-  spec.working_directory = elsewhere ? "/" : like.working_directory;
-  spec.tree_name = context.instance + ".requires";
-  spec.run_as = like.run_as;
-  spec.umask = like.umask;
-  spec.no_new_privileges = like.no_new_privileges;
-  spec.on_output = [printed](plugin::OutputStream stream, std::string_view bytes) {
-    std::string& text = stream == plugin::OutputStream::kStdout ? printed->out : printed->err;
-    text += bytes.substr(0, kMostOutput - text.size());
-  };
-  auto process = context.processes.spawn(std::move(spec));
-  if (!process) {
+  SideCommand command{.executable = *program,
+                      .arguments = {},
+                      .purpose = "requires",
+                      .timeout = requirement.timeout};
+  command.arguments.assign(requirement.command.begin() + 1, requirement.command.end());
+  auto ran = co_await run_beside(context, like, std::move(command));
+  if (!ran) {
     co_return std::unexpected(
-        missing(requirement, words_of(requirement.command) + ": " + process.error().message));
+        missing(requirement, words_of(requirement.command) + ": " + ran.error().message));
   }
-  auto end = (*process)->wait();
-  auto timeout = context.clock.sleep(requirement.timeout);
-  const auto first = co_await (std::move(end) || std::move(timeout));
-  // ~Process ends what is left of its tree.
-  process->reset();
-  if (first.index() == 1) {
+  if (!ran->status) {
     co_return std::unexpected(missing(requirement, words_of(requirement.command) +
                                                        ", which has not ended after " +
                                                        describe(requirement.timeout)));
   }
-  const std::string problem = problem_of(requirement, std::get<0>(first), *printed);
+  const std::string problem = problem_of(requirement, *ran);
   if (!problem.empty()) co_return std::unexpected(missing(requirement, problem));
   co_return std::expected<void, Error>{};
 }
 
 }  // namespace
 
+asio::awaitable<std::expected<void, Error>> check_requirement(const plugin::StartContext& context,
+                                                              const Requirement& requirement,
+                                                              const Variables& variables,
+                                                              const plugin::ProcessSpec& like) {
+  if (requirement.file.empty()) {
+    co_return co_await check_command(context, requirement, variables, like);
+  }
+  std::error_code problem;
+  if (!std::filesystem::exists(requirement.file, problem)) {
+    co_return std::unexpected(missing(
+        requirement,
+        "the file " + plugin::printable(requirement.file, 1'024) + ", which " +
+            (problem ? "cannot be found: " + problem.message() : std::string("does not exist"))));
+  }
+  co_return std::expected<void, Error>{};
+}
+
 asio::awaitable<std::expected<void, Error>> check_requirements(const plugin::StartContext& context,
                                                                const Variables& variables,
                                                                const plugin::ProcessSpec& like) {
   for (const Requirement& requirement : context.manifest.requirements) {
-    if (!requirement.file.empty()) {
-      std::error_code problem;
-      if (!std::filesystem::exists(requirement.file, problem)) {
-        co_return std::unexpected(missing(
-            requirement, "the file " + plugin::printable(requirement.file, 1'024) + ", which " +
-                             (problem ? "cannot be found: " + problem.message()
-                                      : std::string("does not exist"))));
-      }
-      continue;
-    }
-    if (auto met = co_await check_command(context, requirement, variables, like); !met) {
+    if (auto met = co_await check_requirement(context, requirement, variables, like); !met) {
       co_return std::unexpected(std::move(met.error()));
     }
   }

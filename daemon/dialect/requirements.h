@@ -12,11 +12,14 @@
 
 namespace plugind::dialect {
 
-/// Checks the manifest's requirements in their order.  Commands run as the plugin would (`like` is
-/// how: user, environment, directory; another user's in / unless the manifest names one), without
-/// its limits, and each within its own timeout.
-/// Completes with the Error (RequirementMissing) of the first that is not met; the message ends
-/// with its hint.  Nothing is left of a command afterwards.
+/// Checks one requirement.  A command runs as run_beside() says (`like` is how), within its own
+/// timeout.  Error (RequirementMissing): it is not met; the message ends with its hint.
+boost::asio::awaitable<std::expected<void, Error>> check_requirement(
+    const plugin::StartContext& context, const plugin::Requirement& requirement,
+    const Variables& variables, const plugin::ProcessSpec& like);
+
+/// Checks the manifest's requirements in their order.  Completes with the Error of the first that
+/// is not met.
 boost::asio::awaitable<std::expected<void, Error>> check_requirements(
     const plugin::StartContext& context, const Variables& variables,
     const plugin::ProcessSpec& like);

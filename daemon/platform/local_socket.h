@@ -5,6 +5,7 @@
 #include <expected>
 #include <filesystem>
 #include <optional>
+#include <string>
 
 #include "daemon/error.h"
 
@@ -19,6 +20,9 @@ struct LocalSocketOptions {
   /// holds).
   bool lock = true;
 };
+
+/// Whether a Unix socket can have this path.  Error: SocketPathTooLong (length and limit).
+std::expected<void, Error> check_socket_path(const std::string& path);
 
 /// A bound, listening Unix stream socket.  Movable; the destructor closes it, removes the socket
 /// file if it is still ours, then the lock.

@@ -126,4 +126,17 @@ class Process {
 /// the attempt.
 std::expected<std::unique_ptr<Process>, Error> spawn(ProcessTrees& trees, SpawnRequest request);
 
+/// What a rehearsal has found.
+struct Rehearsal {
+  std::vector<HeldLimit> limits;  ///< What would hold each limit that was asked for.
+  /// "" or a phrase: why the program itself was not tried, but only all that comes before.
+  std::string not_tried;
+};
+
+/// Does all that spawn() does up to the first instruction of the program, which does not run:
+/// control group, limits, user, directory, listening socket, and the kernel's own answer to
+/// executing it.  Nothing of it is left, but that `private_directory` belongs to the user.  Error:
+/// that of spawn().
+std::expected<Rehearsal, Error> rehearse(ProcessTrees& trees, SpawnRequest request);
+
 }  // namespace plugind::platform

@@ -8,10 +8,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "daemon/error.h"
 #include "daemon/plugin/clock.h"
 #include "daemon/plugin/connection.h"
+#include "daemon/plugin/finding.h"
 #include "daemon/plugin/manifest.h"
 #include "daemon/plugin/output_log.h"
 #include "daemon/plugin/process.h"
@@ -60,6 +62,13 @@ class Dialect {
   /// process wrote to stderr.  Bounded by the manifest's start.timeout.  May be cancelled (asio
   /// cancellation, terminal): then, too, nothing is left of the tree.
   virtual boost::asio::awaitable<std::expected<Started, Error>> start(StartContext context) = 0;
+
+  /// What stands in the way of such a start, and what is odd about earlier ones, as far as that can
+  /// be told without running anything of the plugin; commands of its requirements do run.
+  /// `context` is as for start(), of an instance that never is; `plugin` of the findings is left
+  /// empty.  Bounded by the timeouts of the requirements, start.timeout, and 10 s.  May be
+  /// cancelled, as start().
+  virtual boost::asio::awaitable<std::vector<Finding>> examine(StartContext context) = 0;
 
   /// The dialect's own request to end, before any signal is sent.  Completes when it was answered,
   /// or after `bound`.

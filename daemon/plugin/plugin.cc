@@ -401,6 +401,8 @@ PluginStatus Plugin::status() const {
   const bool crash_loop = std::ranges::any_of(
       slots_, [](const auto& entry) { return entry.second.crash_loop.has_value(); });
   if (crash_loop && instances_.empty()) status.state = InstanceState::kFailed;
+  status.crash_loop = crash_loop;
+  status.held = held_;
   return status;
 }
 

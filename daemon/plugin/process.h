@@ -108,10 +108,19 @@ class Process {
   virtual std::vector<HeldLimit> limits() const { return {}; }
 };
 
+/// What a rehearsed start has found.
+struct Rehearsal {
+  std::vector<HeldLimit> limits;  ///< What would hold each limit that was asked for.
+  std::string not_tried;          ///< "" or a phrase: why the program itself was not tried.
+};
+
 class ProcessFactory {
  public:
   virtual ~ProcessFactory() = default;
   virtual std::expected<std::unique_ptr<Process>, Error> spawn(ProcessSpec spec) = 0;
+  /// All of spawn() up to the program's first instruction, which does not run.  Nothing is left of
+  /// it.  Errors as for spawn().
+  virtual std::expected<Rehearsal, Error> rehearse(ProcessSpec spec) = 0;
   /// Checks a program against its SHA-256, off the loop, and keeps it as it was checked.  Errors:
   /// ChecksumMismatch, ExecutableMissing, ExecutableUnusable.
   virtual boost::asio::awaitable<std::expected<std::shared_ptr<const PinnedProgram>, Error>> pin(

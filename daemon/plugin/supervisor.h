@@ -60,6 +60,8 @@ struct PluginStatus {
   std::uint64_t starts = 0;
   std::uint64_t failures = 0;  ///< Starts that failed and instances that crashed.
   std::string last_failure;    ///< "" if none
+  bool crash_loop = false;     ///< It failed too often and is not started again by itself.
+  bool held = false;           ///< Stopped by an operator; calls do not start it.
   std::uint64_t calls = 0;
   std::uint64_t crashes = 0;  ///< How many reports are kept.
   std::optional<CrashSummary> last_crash;

@@ -196,6 +196,9 @@ class Bench final : private plugin::Dialect {
     started.connection = std::move(*connection);
     co_return started;
   }
+  asio::awaitable<std::vector<plugin::Finding>> examine(plugin::StartContext) override {
+    co_return std::vector<plugin::Finding>{};
+  }
   asio::awaitable<void> request_shutdown(plugin::Started&, plugin::Clock&,
                                          std::chrono::milliseconds) override {
     co_return;

@@ -38,6 +38,13 @@ class FakeDialect final : public plugin::Dialect {
     co_return started;
   }
 
+  boost::asio::awaitable<std::vector<plugin::Finding>> examine(
+      plugin::StartContext context) override {
+    examined.push_back(context.directory);
+    if (examine_takes.count() > 0) co_await context.clock.sleep(examine_takes);
+    co_return findings;
+  }
+
   boost::asio::awaitable<void> request_shutdown(plugin::Started&, plugin::Clock&,
                                                 std::chrono::milliseconds) override {
     ++shutdown_requests;
@@ -45,6 +52,9 @@ class FakeDialect final : public plugin::Dialect {
   }
 
   std::chrono::milliseconds start_takes{0};
+  std::chrono::milliseconds examine_takes{0};
+  std::vector<plugin::Finding> findings;  ///< What examine() finds.
+  std::vector<std::filesystem::path> examined;
   std::optional<Error> next_error;                 ///< The next start fails with it.
   std::optional<plugin::FailedStart> next_failed;  ///< What it then says besides.
   int starts = 0;

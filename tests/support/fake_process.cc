@@ -92,6 +92,11 @@ std::expected<std::unique_ptr<plugin::Process>, Error> FakeProcessFactory::spawn
   return std::make_unique<FakeProcessHandle>(process);
 }
 
+std::expected<plugin::Rehearsal, Error> FakeProcessFactory::rehearse(plugin::ProcessSpec spec) {
+  rehearsed.push_back(std::move(spec));
+  return rehearsal;
+}
+
 boost::asio::awaitable<std::expected<std::shared_ptr<const plugin::PinnedProgram>, Error>>
 FakeProcessFactory::pin(std::string executable, std::string sha256) {
   struct FakeProgram : plugin::PinnedProgram {};

@@ -56,9 +56,14 @@ class FakeProcessFactory : public plugin::ProcessFactory {
  public:
   std::expected<std::unique_ptr<plugin::Process>, Error> spawn(plugin::ProcessSpec spec) override;
 
+  std::expected<plugin::Rehearsal, Error> rehearse(plugin::ProcessSpec spec) override;
+
   boost::asio::awaitable<std::expected<std::shared_ptr<const plugin::PinnedProgram>, Error>> pin(
       std::string executable, std::string sha256) override;
 
+  /// What was to be rehearsed, and what that finds.
+  std::vector<plugin::ProcessSpec> rehearsed;
+  std::expected<plugin::Rehearsal, Error> rehearsal = plugin::Rehearsal{};
   /// What was to be pinned: "EXECUTABLE SHA256".
   std::vector<std::string> pinned;
   /// The next pin() fails with it.

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -77,6 +78,16 @@ int close_on_exec_except(std::span<const int> keep) {
   return ::syscall(SYS_close_range, first, ~0U, CLOSE_RANGE_CLOEXEC) == 0 ? 0 : errno;
 }
 
+/// From now on this process stops at the first signal that reaches it, and the exec sends one.  All
+/// others stay blocked: one before the exec would stop it while the parent waits for it.
+int stop_at_exec() {
+  if (::syscall(SYS_ptrace, PTRACE_TRACEME, 0, nullptr, nullptr) != 0) return errno;
+  sigset_t others;
+  ::sigfillset(&others);
+  ::sigdelset(&others, SIGTRAP);
+  return ::sigprocmask(SIG_SETMASK, &others, nullptr) == 0 ? 0 : errno;
+}
+
 int prepare_child(const CloneRequest& request, pid_t parent, SpawnStage& stage) {
   stage = SpawnStage::kChild;
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return errno;
@@ -93,9 +104,14 @@ int prepare_child(const CloneRequest& request, pid_t parent, SpawnStage& stage) 
     if (::getppid() != parent) return ESRCH;
   }
   if (const int error = close_on_exec_except(request.keep)) return error;
-  sigset_t none;
-  ::sigemptyset(&none);
-  if (::sigprocmask(SIG_SETMASK, &none, nullptr) != 0) return errno;
+  if (request.rehearsal) {
+    stage = SpawnStage::kRehearsal;
+    if (const int error = stop_at_exec()) return error;
+  } else {
+    sigset_t none;
+    ::sigemptyset(&none);
+    if (::sigprocmask(SIG_SETMASK, &none, nullptr) != 0) return errno;
+  }
   stage = SpawnStage::kExec;
   if (request.image != -1) {
     ::syscall(SYS_execveat, request.image, "", request.argv, request.envp, AT_EMPTY_PATH);
@@ -136,9 +152,13 @@ CloneResult failed(SpawnStage stage, int error) {
   return result;
 }
 
+/// A traced child is told of when it stops, too.
 void reap(pid_t pid) {
-  while (::waitpid(pid, nullptr, 0) == -1 && errno == EINTR) {
-  }
+  int status = 0;
+  pid_t found;
+  do {
+    found = ::waitpid(pid, &status, 0);
+  } while (found == -1 ? errno == EINTR : WIFSTOPPED(status));
 }
 
 long start_child(clone_args& arguments, Child& child) {
@@ -233,7 +253,13 @@ CloneResult clone_and_exec(const CloneRequest& request) {
   }
   // The pipe closes without a word when the exec has succeeded, or when somebody killed the child
   // before it; then it is a program that ended very early.
-  if (n == 0) return result;
+  if (n == 0) {
+    if (request.rehearsal) {
+      kill_and_reap(result.pid, process);
+      result.pid = -1;
+    }
+    return result;
+  }
   reap(result.pid);
   if (n != sizeof(failure)) return failed(SpawnStage::kChild, n == -1 ? errno : EPROTO);
   return failed(static_cast<SpawnStage>(failure.stage), failure.error);

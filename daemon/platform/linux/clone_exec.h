@@ -18,6 +18,7 @@ enum class SpawnStage : int {
   kLimits,     ///< Setting resource limits.
   kIdentity,   ///< Becoming another user.
   kChild,      ///< Preparing descriptors, session or death signal.
+  kRehearsal,  ///< Making sure that the program does not run; see CloneRequest::rehearsal.
   kExec,
   kRegister,  ///< In the parent, after the program was started; it was ended again.
 };
@@ -37,10 +38,14 @@ struct CloneRequest {
   /// `prepare` makes the child another user.  It then gets a memory of its own from the start: a
   /// process of that user must get no hold of ours.
   bool changes_user = false;
+  /// The program is executed, and ended and reaped before its first instruction.  The kernel says
+  /// whether it can be, and nothing of it runs: a traced process stops when its exec has succeeded
+  /// (ptrace(2), PTRACE_TRACEME).
+  bool rehearsal = false;
 };
 
 struct CloneResult {
-  pid_t pid = -1;
+  pid_t pid = -1;    ///< Stays -1 after a rehearsal.
   UniqueFd process;  ///< A pidfd.
   int error = 0;
   SpawnStage stage = SpawnStage::kNone;

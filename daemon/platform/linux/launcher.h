@@ -45,6 +45,7 @@ class CloneLauncher : public boost::process::v2::posix::default_launcher {
   int cgroup = -1;                              ///< See CloneRequest.
   bool changes_user = false;                    ///< The same.
   int image = -1;                               ///< The same.
+  bool rehearsal = false;                       ///< The same; the process is then an empty one.
   SpawnStage failed_stage = SpawnStage::kNone;  ///< After a failure: where.
   /// For initializers: set in on_exec_setup before something that may fail.
   SpawnStage child_stage = SpawnStage::kChild;
@@ -78,13 +79,15 @@ class CloneLauncher : public boost::process::v2::posix::default_launcher {
                          .keep = fd_whitelist,
                          .prepare = &call<decltype(prepare)>,
                          .argument = &prepare,
-                         .changes_user = changes_user};
+                         .changes_user = changes_user,
+                         .rehearsal = rehearsal};
     CloneResult result = clone_and_exec(request);
     if (result.error != 0) {
       failed_stage = result.stage;
       ec.assign(result.error, boost::system::system_category());
       return Process<Executor>(executor);
     }
+    if (rehearsal) return Process<Executor>(executor);
     pid = result.pid;
     return adopt(executor, ec, std::move(result));
   }

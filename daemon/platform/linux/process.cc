@@ -337,9 +337,15 @@ struct EnvironmentBlock {
   char* own_pid = nullptr;
 };
 
-}  // namespace
+/// A process that was started, or only rehearsed.
+struct Launched {
+  std::shared_ptr<Run> run;
+  BoostProcess process;  ///< Of a rehearsal.
+  std::vector<HeldLimit> held;
+  int untried = 0;  ///< Of a rehearsal: the errno that kept it from the program itself.
+};
 
-std::expected<std::unique_ptr<Process>, Error> spawn(ProcessTrees& trees, SpawnRequest request) {
+std::expected<Launched, Error> launch(ProcessTrees& trees, SpawnRequest request, bool rehearsal) {
   if (auto checked = check(request); !checked) return std::unexpected(checked.error());
   auto& host = static_cast<LinuxProcessTrees&>(trees);
   auto tree = host.make_tree(request.tree_name);
@@ -373,6 +379,7 @@ std::expected<std::unique_ptr<Process>, Error> spawn(ProcessTrees& trees, SpawnR
   launcher.env = environment.pointers.data();
   launcher.cgroup = (*tree)->cgroup();
   launcher.image = image.get();
+  launcher.rehearsal = rehearsal;
   error_code ec;
   BoostProcess process =
       launcher(host.loop(), ec, CloneLauncher::Path(request.executable), request.arguments,
@@ -384,20 +391,40 @@ std::expected<std::unique_ptr<Process>, Error> spawn(ProcessTrees& trees, SpawnR
                NoNewPrivileges{request.no_new_privileges}, Identity{user},
                // As the user that it becomes, who may not be let in.
                WorkingDirectory{request.working_directory.c_str()});
-  if (!ec) {
+  const bool untried = launcher.failed_stage == SpawnStage::kRehearsal;
+  if (!ec && !rehearsal) {
     ec = run->begin(std::move(process), {.uid = user ? user->uid : ::geteuid(),
                                          .gid = user ? user->gid : ::getegid(),
                                          .directory = std::move(request.working_directory),
                                          .inherited_peak = own_peak_memory()});
     if (ec) launcher.failed_stage = SpawnStage::kRegister;
   }
-  if (ec) {
-    if (ends->listener) ::unlink(request.listen_socket.c_str());
+  if (ends->listener && (ec || rehearsal)) ::unlink(request.listen_socket.c_str());
+  if (ec && !untried) {
     return std::unexpected(explain_spawn_failure(request.executable, request.working_directory,
                                                  launcher.failed_stage, ec.value(),
                                                  user ? std::optional(user->uid) : std::nullopt));
   }
-  return std::make_unique<LinuxProcess>(std::move(run), std::move(plan->held));
+  return Launched{std::move(run), std::move(process), std::move(plan->held),
+                  untried ? ec.value() : 0};
+}
+
+}  // namespace
+
+std::expected<std::unique_ptr<Process>, Error> spawn(ProcessTrees& trees, SpawnRequest request) {
+  auto launched = launch(trees, std::move(request), false);
+  if (!launched) return std::unexpected(std::move(launched.error()));
+  return std::make_unique<LinuxProcess>(std::move(launched->run), std::move(launched->held));
+}
+
+std::expected<Rehearsal, Error> rehearse(ProcessTrees& trees, SpawnRequest request) {
+  auto launched = launch(trees, std::move(request), true);
+  if (!launched) return std::unexpected(std::move(launched.error()));
+  Rehearsal result{.limits = std::move(launched->held), .not_tried = {}};
+  if (launched->untried != 0) {
+    result.not_tried = "plugind may not trace a process here: " + errno_text(launched->untried);
+  }
+  return result;
 }
 
 }  // namespace plugind::platform

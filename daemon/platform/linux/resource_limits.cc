@@ -97,9 +97,10 @@ std::expected<LimitPlan, Error> plan_limits(const ResourceLimits& limits,
   if (limits.required && loose != plan.held.end()) {
     return std::unexpected(
         make_error(Reason::kIsolationUnavailable,
-                   "limits." + loose->name + " cannot be enforced here: " + loose->note +
-                       "; run plugind where it may use control groups (Delegate=yes of a systemd "
-                       "unit), or remove `limits.required`"));
+                   "limits." + loose->name + " cannot be enforced here: " + loose->note,
+                   "run plugind where it may use control groups (Delegate=yes of a systemd unit), "
+                   "or remove `limits.required`",
+                   "; "));
   }
   return plan;
 }

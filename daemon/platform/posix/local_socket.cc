@@ -102,6 +102,11 @@ std::expected<void, Error> clear_path(const std::string& path) {
 
 }  // namespace
 
+std::expected<void, Error> check_socket_path(const std::string& path) {
+  if (auto address = unix_address(path); !address) return std::unexpected(address.error());
+  return {};
+}
+
 std::expected<LocalSocket, Error> LocalSocket::listen(const std::filesystem::path& path,
                                                       LocalSocketOptions options) {
   const std::string name = path.string();

@@ -20,8 +20,8 @@ std::expected<sockaddr_un, Error> unix_address(const std::string& path) {
     return std::unexpected(
         make_error(Reason::kSocketPathTooLong,
                    "the socket path " + path + " has " + std::to_string(path.size()) +
-                       " bytes; the operating system allows " + std::to_string(kLimit) +
-                       ": choose a shorter runtime directory (PLUGIND_SOCKET) or plugin name"));
+                       " bytes; the operating system allows " + std::to_string(kLimit),
+                   "choose a shorter runtime directory (PLUGIND_SOCKET) or plugin name"));
   }
   std::memcpy(address.sun_path, path.data(), path.size());
   return address;

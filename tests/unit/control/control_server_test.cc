@@ -141,6 +141,28 @@ TEST(ControlServer, ReloadTellsWhatChangedOrWhatIsWrong) {
   EXPECT_EQ(reason_of(status), "MANIFEST_INVALID");
 }
 
+TEST(ControlServer, DiagnosesWhatIsNamed) {
+  FakeDaemon daemon;
+  daemon.on_loop([&] {
+    daemon.diagnosis() = Diagnosis{{{plugin::Severity::kError, "program", "kv", "gone", ""}}, 1};
+  });
+  const auto diagnose = [&](v1::DiagnoseResponse& response) {
+    Context context;
+    v1::DiagnoseRequest request;
+    request.set_name("kv");
+    return daemon.stub()->Diagnose(&context, request, &response);
+  };
+  v1::DiagnoseResponse response;
+  ASSERT_TRUE(diagnose(response).ok());
+  EXPECT_EQ(daemon.diagnosed(), "kv");
+  EXPECT_EQ(response.plugins(), 1u);
+  ASSERT_EQ(response.findings_size(), 1);
+  EXPECT_EQ(response.findings(0).what(), "gone");
+  daemon.on_loop(
+      [&] { daemon.diagnosis() = std::unexpected(make_error(Reason::kTooManyDiagnoses, "four")); });
+  EXPECT_EQ(diagnose(response).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+}
+
 TEST(ControlServer, DaemonInfoCountsInstancesThatHaveAProcess) {
   FakeDaemon daemon;
   daemon.on_loop([&] {

@@ -354,6 +354,33 @@ TEST(Convert, EventsHaveAStateOnlyWhenTheyAreAboutOne) {
   EXPECT_EQ(to_proto(event).kind(), v1::EVENT_KIND_CHANGED);
 }
 
+TEST(Convert, TellsAllOfADiagnosis) {
+  using plugin::Severity;
+  const Diagnosis diagnosis{{{Severity::kError, "program", "kv", "gone\xff", "install it"},
+                             {Severity::kWarning, "limits", "kv", "", ""},
+                             {Severity::kNote, "memory", "", "little", ""}},
+                            7};
+  EXPECT_EQ(text_of(to_proto(diagnosis)), R"(findings {
+  severity: SEVERITY_ERROR
+  check: "program"
+  plugin: "kv"
+  what: "gone\357\277\275"
+  remedy: "install it"
+}
+findings {
+  severity: SEVERITY_WARNING
+  check: "limits"
+  plugin: "kv"
+}
+findings {
+  severity: SEVERITY_NOTE
+  check: "memory"
+  what: "little"
+}
+plugins: 7
+)");
+}
+
 TEST(Convert, TimesBeforeTheEpochHavePositiveNanos) {
   plugin::LogLine line;
   line.time = std::chrono::system_clock::time_point(-1ns);

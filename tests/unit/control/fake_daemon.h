@@ -148,6 +148,10 @@ class FakeDaemon {
       done(admin_.status(name));
     };
     hooks.facts = [this] { return facts_; };
+    hooks.diagnose = [this](const std::string& name, DiagnoseCallback done) {
+      diagnosed_ = name;
+      done(diagnosis_);
+    };
     facts_.version = "9.8.7";
     facts_.pid = 4711;
     facts_.socket = address();
@@ -196,6 +200,8 @@ class FakeDaemon {
   FakeAdmin& admin() { return admin_; }
   std::expected<plugin::ReloadSummary, Error>& reload() { return reload_; }
   DaemonFacts& facts() { return facts_; }
+  std::expected<Diagnosis, Error>& diagnosis() { return diagnosis_; }
+  const std::string& diagnosed() const { return diagnosed_; }  ///< The name that was given last.
 
  private:
   TemporaryDirectory directory_;
@@ -204,6 +210,8 @@ class FakeDaemon {
   FakeAdmin admin_;
   std::expected<plugin::ReloadSummary, Error> reload_;
   DaemonFacts facts_;
+  std::expected<Diagnosis, Error> diagnosis_;
+  std::string diagnosed_;
   bool stopped_ = false;
   std::unique_ptr<ControlServer> server_;
   std::thread thread_;

@@ -81,7 +81,7 @@ TEST(Access, ARefusalSaysWhoWhatAndWhere) {
 
 TEST(Access, ControlCallsThatChangeSomethingAreForTheDaemonsUserRootAndAdmins) {
   for (const char* method : {"StartPlugin", "StopPlugin", "RestartPlugin", "ReloadManifests",
-                             "AddedLater", "", "ListPlugins/", "listplugins"}) {
+                             "Diagnose", "AddedLater", "", "ListPlugins/", "listplugins"}) {
     const std::string path = std::string("/plugind.v1.PluginHost/") + method;
     EXPECT_TRUE(kWithAdmins.refuse_control(peer_of(1'000, 1, {2}), path)) << path;
     EXPECT_FALSE(kWithAdmins.refuse_control(peer_of(1'000, 50), path)) << path;

@@ -149,6 +149,9 @@ class ForwardTest : public ::testing::Test, private plugin::Dialect {
  private:
   boost::asio::awaitable<std::expected<plugin::Started, Error>> start(
       plugin::StartContext context) override;
+  boost::asio::awaitable<std::vector<plugin::Finding>> examine(plugin::StartContext) override {
+    co_return std::vector<plugin::Finding>{};
+  }
   boost::asio::awaitable<void> request_shutdown(plugin::Started&, plugin::Clock&,
                                                 std::chrono::milliseconds) override {
     co_return;

@@ -399,7 +399,7 @@ TEST(Docs, NameEveryCommandOptionAndExitCode) {
       EXPECT_TRUE(contains(page, "\n| `" + word));
     }
   }
-  EXPECT_EQ(commands, 12);
+  EXPECT_EQ(commands, 13);
   EXPECT_EQ(codes, 6);
 }
 
