@@ -1,5 +1,7 @@
 #include "client-lib/pluginctl/text.h"
 
+#include <google/protobuf/util/time_util.h>
+
 #include <array>
 #include <charconv>
 #include <cstdio>
@@ -113,6 +115,21 @@ std::expected<std::chrono::milliseconds, std::string> parse_duration(std::string
   }
   return std::unexpected("'" + std::string(text) +
                          "' is not a duration; write a number and ms, s, m or h, such as 500ms");
+}
+
+std::expected<google::protobuf::Timestamp, std::string> parse_since(
+    std::string_view text, std::chrono::system_clock::time_point now) {
+  using google::protobuf::util::TimeUtil;
+  if (const auto ago = parse_duration(text)) {
+    const auto then = (now - *ago).time_since_epoch();
+    return TimeUtil::MillisecondsToTimestamp(
+        std::chrono::floor<std::chrono::milliseconds>(then).count());
+  }
+  google::protobuf::Timestamp time;
+  if (TimeUtil::FromString(std::string(text), &time)) return time;
+  return std::unexpected("'" + std::string(text) +
+                         "' is no time; write how long ago it was, such as 10m, or a time with its "
+                         "zone, such as 2026-01-31T23:59:59Z");
 }
 
 }  // namespace plugind::pluginctl

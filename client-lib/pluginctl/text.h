@@ -34,5 +34,9 @@ std::string printable(std::string_view text, Lines lines = Lines::kJoin);
 
 /// "500ms", "5s", "2m", "1h".  The error says what is expected.
 std::expected<std::chrono::milliseconds, std::string> parse_duration(std::string_view text);
+/// A duration before `now`, or a time in RFC 3339: "2026-01-31T23:59:59Z",
+/// "2026-01-31T23:59:59+01:00". The error says what is expected.
+std::expected<google::protobuf::Timestamp, std::string> parse_since(
+    std::string_view text, std::chrono::system_clock::time_point now);
 
 }  // namespace plugind::pluginctl

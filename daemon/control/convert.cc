@@ -87,6 +87,26 @@ v1::LimitHolder to_proto(plugin::HeldLimit::Holder holder) {
   return v1::LIMIT_HOLDER_UNSPECIFIED;
 }
 
+v1::LogLevel to_proto(plugin::LogLevel level) {
+  switch (level) {
+    case plugin::LogLevel::kNone:
+      return v1::LOG_LEVEL_UNSPECIFIED;
+    case plugin::LogLevel::kTrace:
+      return v1::LOG_LEVEL_TRACE;
+    case plugin::LogLevel::kDebug:
+      return v1::LOG_LEVEL_DEBUG;
+    case plugin::LogLevel::kInfo:
+      return v1::LOG_LEVEL_INFO;
+    case plugin::LogLevel::kWarn:
+      return v1::LOG_LEVEL_WARN;
+    case plugin::LogLevel::kError:
+      return v1::LOG_LEVEL_ERROR;
+    case plugin::LogLevel::kFatal:
+      return v1::LOG_LEVEL_FATAL;
+  }
+  return v1::LOG_LEVEL_UNSPECIFIED;
+}
+
 v1::EventKind to_proto(plugin::Event::Kind kind) {
   switch (kind) {
     case plugin::Event::Kind::kRegistered:
@@ -300,7 +320,7 @@ v1::Crash to_proto(const plugin::CrashReport& report) {
 }
 
 v1::LogLine to_proto(const plugin::LogLine& line) {
-  const auto& [sequence, time, instance, stream, text, truncated] = line;
+  const auto& [sequence, time, instance, stream, text, truncated, level, continuation, head] = line;
   v1::LogLine result;
   result.set_sequence(sequence);
   set(*result.mutable_time(), time);
@@ -309,6 +329,8 @@ v1::LogLine to_proto(const plugin::LogLine& line) {
                                                             : v1::OUTPUT_STREAM_STDERR);
   result.set_text(to_utf8(text));
   result.set_truncated(truncated);
+  result.set_level(to_proto(level));
+  result.set_continuation(continuation);
   return result;
 }
 

@@ -1,5 +1,7 @@
 #include "daemon/control/log_stream.h"
 
+#include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "daemon/control/convert.h"
@@ -13,9 +15,35 @@ v1::StreamLogsResponse to_response(const plugin::LogLine& line) {
   return response;
 }
 
+plugin::LogSelection to_selection(const v1::StreamLogsRequest& request) {
+  using Time = std::chrono::system_clock::time_point;
+  plugin::LogSelection selection;
+  if (request.has_tail()) selection.lines = request.tail();
+  if (request.has_since()) {
+    const auto bound = [](Time time) {
+      return std::chrono::floor<std::chrono::seconds>(time.time_since_epoch());
+    };
+    const std::chrono::seconds seconds(request.since().seconds());
+    const std::chrono::nanoseconds rest(std::clamp(request.since().nanos(), 0, 999'999'999));
+    if (seconds >= bound(Time::max())) {
+      selection.since = Time::max();
+    } else if (seconds > bound(Time::min())) {
+      selection.since = Time(seconds + std::chrono::duration_cast<Time::duration>(rest));
+    }
+  }
+  selection.lowest = static_cast<plugin::LogLevel>(
+      std::clamp<int>(request.min_level(), static_cast<int>(plugin::LogLevel::kNone),
+                      static_cast<int>(plugin::LogLevel::kFatal)));
+  return selection;
+}
+
 LogFollow::LogFollow(std::shared_ptr<plugin::LoopPort> loop, PluginAdmin& admin,
-                     std::weak_ptr<LogCall> call, std::string name)
-    : loop_(std::move(loop)), admin_(admin), call_(std::move(call)), name_(std::move(name)) {}
+                     std::weak_ptr<LogCall> call, std::string name, plugin::LogSelection selection)
+    : loop_(std::move(loop)),
+      admin_(admin),
+      call_(std::move(call)),
+      name_(std::move(name)),
+      selection_(selection) {}
 
 void LogFollow::start(std::shared_ptr<plugin::OutputLog> log) {
   follow(std::move(log));
@@ -31,7 +59,8 @@ void LogFollow::start(std::shared_ptr<plugin::OutputLog> log) {
 }
 
 void LogFollow::follow(std::shared_ptr<plugin::OutputLog> log) {
-  lines_ = log->follow([call = call_](const plugin::LogLine& line) {
+  lines_ = log->follow([call = call_, selection = selection_](const plugin::LogLine& line) {
+    if (!selection.wants(line)) return;
     if (const auto open = call.lock()) open->push(to_response(line));
   });
   log_ = std::move(log);
@@ -49,7 +78,9 @@ void LogFollow::look_again() {
     return;
   }
   if (*log == log_) return;
-  for (const plugin::LogLine& line : (*log)->tail(SIZE_MAX)) call->push(to_response(line));
+  plugin::LogSelection all = selection_;
+  all.lines = SIZE_MAX;
+  for (const plugin::LogLine& line : (*log)->select(all)) call->push(to_response(line));
   follow(std::move(*log));
 }
 

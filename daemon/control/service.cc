@@ -195,11 +195,10 @@ grpc::ServerWriteReactor<v1::StreamLogsResponse>* PluginHostService::StreamLogs(
         if (!log) return call->end(to_rpc_status(log.error(), name));
         call->begin();
         // The log itself is bounded, so its lines are never dropped.
-        for (const auto& line : (*log)->tail(request.has_tail() ? request.tail() : SIZE_MAX)) {
-          call->push_always(to_response(line));
-        }
+        const plugin::LogSelection selection = to_selection(request);
+        for (const auto& line : (*log)->select(selection)) call->push_always(to_response(line));
         if (!request.follow()) return call->close(grpc::Status::OK);
-        held = std::make_shared<LogFollow>(loop_, admin_, call, name);
+        held = std::make_shared<LogFollow>(loop_, admin_, call, name, selection);
         held->start(std::move(*log));
       });
 }

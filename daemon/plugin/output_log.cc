@@ -7,13 +7,13 @@ namespace plugind::plugin {
 OutputLog::OutputLog() : OutputLog(Limits{}) {}
 
 OutputLog::OutputLog(Limits limits)
-    : limits_(limits), followers_(std::make_shared<std::list<Follower>>()) {}
+    : limits_(limits), followers_(std::make_shared<std::list<std::shared_ptr<const Follower>>>()) {}
 
 OutputLog::Partial& OutputLog::partial(const std::string& instance, OutputStream stream) {
   for (Partial& p : partials_) {
     if (p.stream == stream && p.instance == instance) return p;
   }
-  return partials_.emplace_back(Partial{instance, stream, {}, false});
+  return partials_.emplace_back(Partial{instance, stream, {}, false, {}, 0});
 }
 
 void OutputLog::append(const std::string& instance, OutputStream stream, std::string_view bytes,
@@ -28,38 +28,55 @@ void OutputLog::append(const std::string& instance, OutputStream stream, std::st
     if (end == std::string_view::npos) return;
     bytes.remove_prefix(end + 1);
     if (!rest.text.empty() && rest.text.back() == '\r') rest.text.pop_back();
-    add_line(instance, stream, std::exchange(rest.text, {}), std::exchange(rest.truncated, false),
-             now);
+    add_line(rest, now);
   }
 }
 
 void OutputLog::finish(const std::string& instance, std::chrono::system_clock::time_point now) {
   for (Partial& p : partials_) {
-    if (p.instance == instance && !p.text.empty()) {
-      add_line(instance, p.stream, std::move(p.text), p.truncated, now);
-    }
+    if (p.instance == instance && !p.text.empty()) add_line(p, now);
   }
   std::erase_if(partials_, [&](const Partial& p) { return p.instance == instance; });
 }
 
-void OutputLog::add_line(const std::string& instance, OutputStream stream, std::string text,
-                         bool truncated, std::chrono::system_clock::time_point now) {
-  bytes_ += text.size();
-  lines_.push_back({next_sequence_++, now, instance, stream, std::move(text), truncated});
+void OutputLog::add_line(Partial& partial, std::chrono::system_clock::time_point now) {
+  bytes_ += partial.text.size();
+  const std::uint64_t sequence = next_sequence_++;
+  const LineMark mark = partial.marker.mark(partial.text);
+  if (!mark.continuation) partial.head = sequence;
+  lines_.push_back({sequence, now, partial.instance, partial.stream,
+                    std::exchange(partial.text, {}), std::exchange(partial.truncated, false),
+                    mark.level, mark.continuation, partial.head});
   while (lines_.size() > limits_.lines || (bytes_ > limits_.bytes && lines_.size() > 1)) {
     bytes_ -= lines_.front().text.size();
     lines_.pop_front();
   }
   // A follower may end its own subscription while it is called.
   for (auto it = followers_->begin(); it != followers_->end();) {
-    const Follower follower = *it++;
-    follower(lines_.back());
+    const std::shared_ptr<const Follower> follower = *it++;
+    (*follower)(lines_.back());
   }
 }
 
 std::vector<LogLine> OutputLog::tail(std::size_t count) const {
   const std::size_t n = std::min(count, lines_.size());
   return {lines_.end() - static_cast<std::ptrdiff_t>(n), lines_.end()};
+}
+
+std::vector<LogLine> OutputLog::select(const LogSelection& selection) const {
+  std::vector<LogLine> picked;
+  std::vector<std::uint64_t> open;  // Traces that have a line in `picked`, and more before it.
+  for (auto line = lines_.rbegin(); line != lines_.rend(); ++line) {
+    const bool full = picked.size() >= selection.lines;
+    if (full && open.empty()) break;
+    const auto trace = std::ranges::find(open, line->head);
+    if (trace == open.end() && (full || !selection.wants(*line))) continue;
+    picked.push_back(*line);
+    if (line->continuation && trace == open.end()) open.push_back(line->head);
+    if (!line->continuation && trace != open.end()) open.erase(trace);
+  }
+  std::ranges::reverse(picked);
+  return picked;
 }
 
 std::string OutputLog::last_stderr(const std::string& instance, std::size_t count,
@@ -94,7 +111,8 @@ std::string OutputLog::last_stderr(const std::string& instance, std::size_t coun
 }
 
 OutputLog::Subscription OutputLog::follow(Follower follower) {
-  auto it = followers_->insert(followers_->end(), std::move(follower));
+  auto it =
+      followers_->insert(followers_->end(), std::make_shared<const Follower>(std::move(follower)));
   return Subscription(this, [followers = followers_, it](void*) { followers->erase(it); });
 }
 

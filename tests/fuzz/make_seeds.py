@@ -174,10 +174,23 @@ HANDSHAKE = {
     "output": b"@o1|1|unix|p|grpc\n@h0\x08\x01\n@s\x08\x02\x12\x04a\nb\n\n@s\x12\x02\xff\r\n@e\x00\x7f\n",
 }
 
+# -- output: see output_fuzz.cc ------------------------------------------------------------------
+OUTPUT = {
+    "levels": b'\x05\xff\0\0{"@level":"warn","@message":"m"}\n2026-01-02T15:04:05Z [ERROR] kv: x\n'
+              b"E0102 15:04:05.1 7 a.cc:1] x\ntime=2026 level=debug msg=m\n<3>x\n\x1b[31mWARN\x1b[0m x\n",
+    "traces": b"\x05\2\0\0panic: boom\n\ngoroutine 1 [running]:\n\0between\n\0main.main()\n\t/a.go:3\n"
+              b"after\nTypeError: x\n    at f (/a.js:1:2)\n[WARN] x\n\tat a.B.c(B.java:1)\n"
+              b"thread 'main' panicked at a.rs:1:\nboom\nnote: x\n",
+    "tracebacks": b'\x40\1\3\4Traceback (most recent call last):\n  File "a"\nValueError: x\n\n'
+                  b"During handling of the above exception, another\n\n"
+                  b"Traceback (most recent call last):\n  File\nKeyError: x\n[INFO] after\n",
+}
+
 
 def main():
     for target, seeds in (("server", SERVER), ("client", CLIENT), ("pair", PAIR),
-                          ("codecs", CODECS), ("router", ROUTER), ("handshake", HANDSHAKE)):
+                          ("codecs", CODECS), ("router", ROUTER), ("handshake", HANDSHAKE),
+                          ("output", OUTPUT)):
         directory = pathlib.Path(sys.argv[1], target)
         directory.mkdir(parents=True, exist_ok=True)
         for seed, data in seeds.items():

@@ -3,6 +3,7 @@
 
 #include <atomic>
 
+#include "daemon/control/log_stream.h"
 #include "daemon/control/service.h"
 #include "tests/unit/control/fake_daemon.h"
 
@@ -87,6 +88,58 @@ TEST(StreamLogs, FollowsAcrossAReloadAndEndsWhenThePluginIsRemoved) {
   const grpc::Status status = reader->Finish();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
   EXPECT_EQ(status.error_message(), "the plugin 'kv' has been removed");
+}
+
+TEST(StreamLogs, SinceAndMinLevelHoldForOldLinesAndForNewOnes) {
+  FakeDaemon daemon;
+  daemon.on_loop([&] {
+    daemon.admin().add("kv");
+    daemon.admin().print("kv", "plain\n[ERROR] old\n[DEBUG] x\n");
+  });
+  auto request = logs_of("kv", true);
+  request.set_min_level(v1::LOG_LEVEL_WARN);
+  request.mutable_since()->set_seconds(1);
+  Context context;
+  const auto stub = daemon.stub();
+  const auto reader = stub->StreamLogs(&context, request);
+  v1::StreamLogsResponse response;
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.line().text(), "[ERROR] old");
+  EXPECT_EQ(response.line().level(), v1::LOG_LEVEL_ERROR);
+  daemon.on_loop([&] {
+    daemon.admin().print("kv", "plain\n[WARN] new\n");
+    daemon.admin().publish(plugin::Event::Kind::kChanged, "kv");
+    daemon.admin().add("kv");  // with another log
+    daemon.admin().print("kv", "plain\nTypeError: why\n    at main (/a.js:1:2)\n");
+  });
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.line().text(), "[WARN] new");
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.line().text(), "TypeError: why");
+  EXPECT_FALSE(response.line().continuation());
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.line().text(), "    at main (/a.js:1:2)");
+  EXPECT_EQ(response.line().level(), v1::LOG_LEVEL_ERROR);
+  EXPECT_TRUE(response.line().continuation());
+}
+
+TEST(StreamLogs, TakesTimesAndLevelsOutsideOfWhatThereIs) {
+  const auto selection = [](std::int64_t seconds, std::int32_t nanos, int level) {
+    v1::StreamLogsRequest request;
+    request.mutable_since()->set_seconds(seconds);
+    request.mutable_since()->set_nanos(nanos);
+    request.set_min_level(static_cast<v1::LogLevel>(level));
+    return to_selection(request);
+  };
+  using Time = std::chrono::system_clock::time_point;
+  EXPECT_EQ(selection(INT64_MAX, 0, 0).since, Time::max());
+  EXPECT_EQ(selection(INT64_MIN, 0, 0).since, Time::min());
+  EXPECT_EQ(selection(1, -5, 0).since, Time(std::chrono::seconds(1)));
+  EXPECT_EQ(selection(1, 500'000'000, 0).since, Time(std::chrono::milliseconds(1'500)));
+  EXPECT_EQ(selection(0, 0, 99).lowest, plugin::LogLevel::kFatal);
+  EXPECT_EQ(selection(0, 0, -1).lowest, plugin::LogLevel::kNone);
+  EXPECT_EQ(to_selection({}).since, Time::min());
+  EXPECT_EQ(to_selection({}).lines, SIZE_MAX);
 }
 
 TEST(StreamLogs, UnknownPluginIsNotFound) {

@@ -194,8 +194,8 @@ TEST(Logs, PrintsTheLastLines) {
   const Outcome outcome = ask(daemon, {"logs", "kv", "-n", "2"});
   EXPECT_EQ(outcome.exit_code, 0);
   EXPECT_FALSE(contains(outcome.out, "one"));
-  EXPECT_TRUE(contains(outcome.out, " kv#1 stdout two\n"));
-  EXPECT_TRUE(contains(outcome.out, " kv#1 stdout three\\x1b[2J\n"));
+  EXPECT_TRUE(contains(outcome.out, " kv#1 stdout -     two\n"));
+  EXPECT_TRUE(contains(outcome.out, " kv#1 stdout -     three\\x1b[2J\n"));
   EXPECT_TRUE(contains(ask(daemon, {"logs", "kv", "--json"}).out, "\"text\":\"one\""));
 }
 
@@ -206,14 +206,55 @@ TEST(Logs, FollowsUntilThePluginIsRemoved) {
     daemon.admin().print("kv", "before\n");
   });
   Program program({"logs", "-f", "kv"}, {{"PLUGIND_SOCKET", daemon.address()}});
-  EXPECT_TRUE(program.read_line().ends_with(" kv#1 stdout before"));
+  EXPECT_TRUE(program.read_line().ends_with(" kv#1 stdout -     before"));
   daemon.on_loop([&] { daemon.admin().print("kv", "after\n"); });
-  EXPECT_TRUE(program.read_line().ends_with(" kv#1 stdout after"));
+  EXPECT_TRUE(program.read_line().ends_with(" kv#1 stdout -     after"));
   daemon.on_loop([&] { daemon.admin().remove("kv"); });
   const Outcome outcome = program.wait();
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_TRUE(contains(outcome.err, "PLUGIN_NOT_FOUND"));
   EXPECT_TRUE(contains(outcome.err, "'kv' has been removed"));
+}
+
+TEST(Logs, LevelAndSinceChooseLinesAndTracesStayWhole) {
+  FakeDaemon daemon;
+  const std::string trace = "panic: boom\n\ngoroutine 1 [running]:\nmain.main()\n\t/a.go:3 +0x1d\n";
+  daemon.on_loop([&] {
+    daemon.admin().add("kv");
+    daemon.admin().print("kv", "[DEBUG] one\n[WARN] two\nthree\n" + trace);
+  });
+  const std::string all = ask(daemon, {"logs", "kv"}).out;
+  EXPECT_TRUE(contains(all, " kv#1 stdout debug [DEBUG] one\n"));
+  EXPECT_TRUE(contains(all, " kv#1 stdout -     three\n"));
+  EXPECT_TRUE(contains(all, " kv#1 stdout fatal panic: boom\n"));
+  EXPECT_TRUE(contains(all, " kv#1 stdout |     main.main()\n"));
+  const auto lines = [&](std::vector<std::string> options) {
+    options.insert(options.begin(), {"logs", "kv"});
+    const std::string out = ask(daemon, options).out;
+    return std::count(out.begin(), out.end(), '\n');
+  };
+  EXPECT_EQ(lines({"--level", "warn"}), 6);
+  EXPECT_EQ(lines({"--level", "info"}), 7);
+  EXPECT_EQ(lines({"--level", "fatal", "-n", "1"}), 5);
+  EXPECT_EQ(lines({"--since", "1h"}), 8);
+  EXPECT_EQ(lines({"--since", "1h", "-n", "6"}), 6);
+  EXPECT_EQ(lines({"--since", "2999-01-31T23:59:59+01:00"}), 0);
+  EXPECT_TRUE(contains(ask(daemon, {"logs", "kv", "--level", "warn", "--json"}).out,
+                       "\"level\":\"LOG_LEVEL_FATAL\",\"continuation\":true"));
+}
+
+TEST(Logs, WithSinceAllLinesAreMeant) {
+  FakeDaemon daemon;
+  daemon.on_loop([&] {
+    daemon.admin().add("kv");
+    for (int i = 0; i < 150; ++i) daemon.admin().print("kv", "line\n");
+  });
+  const auto lines = [&](const std::vector<std::string>& arguments) {
+    const std::string out = ask(daemon, arguments).out;
+    return std::count(out.begin(), out.end(), '\n');
+  };
+  EXPECT_EQ(lines({"logs", "kv"}), 100);
+  EXPECT_EQ(lines({"logs", "kv", "--since", "1h"}), 150);
 }
 
 TEST(Logs, ASuspendedReaderDoesNotHoldTheDaemon) {
@@ -361,7 +402,10 @@ TEST(Usage, IsExitCode2) {
                                              {"list", "--timeout", "5"},
                                              {"list", "--socket", "relative.sock"},
                                              {"list", "--socket", "tcp:example.com:80"},
-                                             {"logs", "kv", "-n", "many"}}) {
+                                             {"logs", "kv", "-n", "many"},
+                                             {"logs", "kv", "--level", "loud"},
+                                             {"logs", "kv", "--since", "yesterday"},
+                                             {"logs", "kv", "--since", "2026-01-31 23:59"}}) {
     const Outcome outcome = run(arguments);
     EXPECT_EQ(outcome.exit_code, 2) << ::testing::PrintToString(arguments) << outcome.err;
     EXPECT_NE(outcome.err, "");
