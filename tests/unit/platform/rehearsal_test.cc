@@ -1,5 +1,6 @@
 // A start up to the program's first instruction.
 #include <elf.h>
+#include <sched.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -149,6 +150,35 @@ int rehearse_traced(const std::vector<std::string>& arguments) {
   return result.error == EPERM && result.stage == SpawnStage::kRehearsal ? 0 : 1;
 }
 const RegisterChild kRehearseTraced("rehearse-traced", rehearse_traced);
+
+TEST_P(RehearsalTest, NothingRunsEvenIfTheProgramIsFaster) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root may say who runs first";
+  const std::string script = "echo ran > " + trace().string();
+  const char* const argv[] = {"/bin/sh", "-c", script.c_str(), nullptr};
+  const char* const envp[] = {nullptr};
+  CloneRequest request;
+  request.executable = argv[0];
+  request.argv = argv;
+  request.envp = envp;
+  request.rehearsal = true;
+  // On one processor, where it goes before this thread for as long as it wants to.
+  request.prepare = [](void*, SpawnStage&) {
+    const sched_param first{.sched_priority = 1};
+    return ::sched_setscheduler(0, SCHED_FIFO, &first) == 0 ? 0 : errno;
+  };
+  cpu_set_t before, one;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof(before), &before), 0);
+  CPU_ZERO(&one);
+  CPU_SET(::sched_getcpu(), &one);
+  ASSERT_EQ(::sched_setaffinity(0, sizeof(one), &one), 0);
+  for (int i = 0; i < 10; ++i) {
+    const CloneResult result = clone_and_exec(request);
+    EXPECT_EQ(result.error, 0);
+    EXPECT_EQ(result.pid, -1);
+  }
+  ::sched_setaffinity(0, sizeof(before), &before);
+  EXPECT_FALSE(fs::exists(trace()));
+}
 
 TEST_P(RehearsalTest, WithoutTracingNothingIsExecuted) {
   const auto status = run_child(child("rehearse-traced", {"echo ran > " + trace().string()}));

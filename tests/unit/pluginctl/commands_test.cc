@@ -444,7 +444,7 @@ TEST(Docs, NameEveryCommandOptionAndExitCode) {
     }
   }
   EXPECT_EQ(commands, 13);
-  EXPECT_EQ(codes, 6);
+  EXPECT_EQ(codes, 7);
 }
 
 // The real reflection service of grpc++, over the control API itself.

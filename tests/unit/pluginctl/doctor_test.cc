@@ -28,9 +28,9 @@ void set(FakeDaemon& daemon, control::Diagnosis diagnosis) {
   daemon.on_loop([&] { daemon.diagnosis() = std::move(diagnosis); });
 }
 
-testing::AssertionResult contains(const std::string& text, const std::string& part) {
-  if (text.find(part) != std::string::npos) return testing::AssertionSuccess();
-  return testing::AssertionFailure() << "\"" << part << "\" is not in:\n" << text;
+::testing::AssertionResult contains(const std::string& text, const std::string& part) {
+  if (text.find(part) != std::string::npos) return ::testing::AssertionSuccess();
+  return ::testing::AssertionFailure() << "\"" << part << "\" is not in:\n" << text;
 }
 
 TEST(Doctor, ErrorsAreExitCode6) {
