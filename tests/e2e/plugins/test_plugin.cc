@@ -149,6 +149,16 @@ class EchoService final : public echo::v1::Echo::Service {
     };
 
     if (command == "pid") return answer(std::to_string(::getpid()));
+    if (command == "record") {  // FILE LINE: one write, which is whole or not at all
+      std::string line;
+      words >> line;
+      const int file = ::open(argument.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+      const std::string written = line + "\n";
+      const bool whole =
+          ::write(file, written.data(), written.size()) == static_cast<ssize_t>(written.size());
+      ::close(file);
+      return whole ? answer(line) : grpc::Status(grpc::StatusCode::INTERNAL, "cannot write");
+    }
     if (command == "daughter") return answer(std::to_string(start_daughter()));
     if (command == "environment") {
       const char* value = std::getenv(argument.c_str());

@@ -1,0 +1,186 @@
+// Processes that stand still, and a daemon that is killed at every point of a plugin's life.
+#include <gmock/gmock.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <future>
+#include <string>
+
+#include "tests/e2e/daemon_test.h"
+
+namespace plugind::e2e {
+namespace {
+
+using ::testing::HasSubstr;
+
+class StandStill : public DaemonTest {
+ protected:
+  /// A call that gives up soon.
+  grpc::Status short_call(const std::shared_ptr<grpc::Channel>& channel) const {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(200));
+    context.AddMetadata("plugind-plugin", "echo");
+    EchoMessage request;
+    EchoMessage reply;
+    return Echo::NewStub(channel)->Unary(&context, request, &reply);
+  }
+  testing::Run pluginctl(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.begin(), {PLUGINCTL, "--socket", directory_.socket().string()});
+    return testing::run(std::move(arguments));
+  }
+};
+
+TEST_F(StandStill, APluginThatDoesServesAgainWhenItGoesOn) {
+  usual_manifests();
+  start();
+  const std::string pid = answer("echo", "!pid");
+  ::kill(std::stoi(pid), SIGSTOP);
+  EXPECT_EQ(short_call(front()).error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_EQ(answer("kv", "hello"), "hello") << "others are not disturbed";
+  ::kill(std::stoi(pid), SIGCONT);
+  EXPECT_EQ(answer("echo", "!pid"), pid);
+}
+
+TEST_F(StandStill, APluginThatDoesCanBeStopped) {
+  manifest("echo", {kTestPlugin}, "stop.grace = '100ms'\n");
+  start();
+  ::kill(std::stoi(answer("echo", "!pid")), SIGSTOP);
+  EXPECT_EQ(pluginctl({"stop", "echo"}).out, "echo is stopped\n");
+}
+
+TEST_F(StandStill, ADaemonThatDoesLosesNoCallAndNoPlugin) {
+  usual_manifests();
+  start();
+  const std::string pid = answer("echo", "!pid");
+  const auto channel = front();
+  ASSERT_EQ(call(channel, "hello", nullptr, "echo").error_message(), "");
+  ::kill(daemon().pid(), SIGSTOP);
+  EXPECT_EQ(short_call(channel).error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  auto waiting = std::async(std::launch::async, [&] {
+    std::string reply;
+    const grpc::Status status = call(channel, "!pid", &reply, "echo");
+    return status.ok() ? reply : status.error_message();
+  });
+  ::kill(daemon().pid(), SIGCONT);
+  EXPECT_EQ(waiting.get(), pid);
+}
+
+/// How a plugin gets to where the daemon is killed.
+struct Point {
+  const char* name;
+  const char* manifest;
+  void (*reach)(class KilledDaemon& test);
+};
+
+class KilledDaemon : public DaemonTest, public ::testing::WithParamInterface<Point> {
+ public:
+  // What a point needs.
+  std::string answered(const std::string& payload) const { return answer("echo", payload); }
+  void begin(const std::string& command) {
+    command_ = std::make_unique<testing::ChildProcess>(std::vector<std::string>{
+        PLUGINCTL, "--socket", directory_.socket().string(), command, "echo"});
+  }
+  void call_without_end() {
+    const auto channel = front();
+    context_ = std::make_unique<Context>();
+    stub_ = Echo::NewStub(channel);
+    stream_ = stub_->BidiStream(context_.get());
+    EchoMessage message;
+    ASSERT_TRUE(stream_->Write(message) && stream_->Read(&message));
+  }
+  void write_manifest(const std::string& more) const {
+    manifest("echo", {kTestPlugin, "--ignore-term"}, "services = ['echo.v1.Echo']\n" + more);
+  }
+  /// Of the instance that is ready and has another pid than `last`.
+  std::int64_t next_pid(std::int64_t last) {
+    std::int64_t pid = 0;
+    EXPECT_TRUE(eventually([&] {
+      const v1::Plugin plugin = get_plugin("echo");
+      for (const v1::Instance& instance : plugin.instances()) {
+        const bool ready = instance.state() == v1::INSTANCE_STATE_READY;
+        if (ready && instance.pid() != last) pid = instance.pid();
+      }
+      return pid != 0;
+    }));
+    return pid;
+  }
+  void wait_state(v1::InstanceState state) {
+    EXPECT_TRUE(eventually([&] {
+      const v1::Plugin plugin = get_plugin("echo");
+      if (plugin.state() == state) return true;
+      return std::ranges::any_of(plugin.instances(), [&](const v1::Instance& instance) {
+        return instance.state() == state;
+      });
+    })) << get_plugin("echo").DebugString();
+  }
+
+ protected:
+  std::unique_ptr<testing::ChildProcess> command_;
+  std::unique_ptr<Context> context_;
+  std::unique_ptr<Echo::Stub> stub_;
+  std::unique_ptr<grpc::ClientReaderWriter<EchoMessage, EchoMessage>> stream_;
+};
+
+TEST_P(KilledDaemon, LeavesNothingAndTheNextOneServes) {
+  write_manifest(GetParam().manifest);
+  start();
+  GetParam().reach(*this);
+  ::kill(daemon().pid(), SIGKILL);
+  EXPECT_EQ(daemon().process().wait(), Exit{.signal = SIGKILL});
+  EXPECT_EQ(testing::describe(directory_.processes()), "");
+  if (command_) command_->wait();
+  if (stream_) {
+    EXPECT_EQ(stream_->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+    stream_.reset();
+  }
+  EXPECT_EQ(testing::describe(testing::children_of(::getpid())), "");
+  EXPECT_FALSE(!cgroup_.empty() && std::filesystem::exists(cgroup_)) << cgroup_;
+
+  write_manifest("stop.grace = '50ms'\n");
+  start();
+  EXPECT_EQ(answer("echo", "hello"), "hello");
+  stop();
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    At, KilledDaemon,
+    ::testing::Values(
+        Point{"Starting",
+              "requires = [{ command = ['sleep', '1000'], timeout = '10m', hint = 'x' }]\n",
+              [](KilledDaemon& test) {
+                test.begin("start");
+                test.wait_state(v1::INSTANCE_STATE_STARTING);
+              }},
+        Point{"ReadyWithACall", "", [](KilledDaemon& test) { test.call_without_end(); }},
+        Point{"Draining", "stop.drain = '1h'\n",
+              [](KilledDaemon& test) {
+                test.call_without_end();
+                test.begin("stop");
+                test.wait_state(v1::INSTANCE_STATE_DRAINING);
+              }},
+        Point{"Stopping", "stop.grace = '1h'\n",
+              [](KilledDaemon& test) {
+                EXPECT_EQ(test.answered("hello"), "hello");
+                test.begin("stop");
+                test.wait_state(v1::INSTANCE_STATE_STOPPING);
+              }},
+        Point{"Backoff",
+              "restart.backoff = '1h'\nrestart.backoff_max = '1h'\nrestart.window = '24h'\n",
+              [](KilledDaemon& test) {
+                EXPECT_EQ(test.answered("hello"), "hello");
+                const std::int64_t first = test.next_pid(0);
+                ::kill(static_cast<pid_t>(first), SIGKILL);
+                ::kill(static_cast<pid_t>(test.next_pid(first)), SIGKILL);
+                test.wait_state(v1::INSTANCE_STATE_BACKOFF);
+              }},
+        Point{"OnProbation", "upgrade.probation = '1h'\n",
+              [](KilledDaemon& test) {
+                EXPECT_EQ(test.answered("hello"), "hello");
+                test.write_manifest("version = '2'\nupgrade.probation = '1h'\n");
+                test.begin("upgrade");
+                test.wait_state(v1::INSTANCE_STATE_DRAINING);
+              }}),
+    [](const auto& point) { return std::string(point.param.name); });
+
+}  // namespace
+}  // namespace plugind::e2e
