@@ -160,7 +160,7 @@ TEST(StreamLogs, ASlowReaderIsToldHowManyLinesItMissed) {
   const auto reader = stub->StreamLogs(&context, logs_of("kv", true));
   reader->WaitForInitialMetadata();
   // Much more than fits into the windows of the connection while nobody reads.
-  constexpr std::uint64_t kLines = 4'000;
+  constexpr std::uint64_t kLines = 2'000;
   const std::string line = std::string(8'000, 'x') + "\n";
   daemon.on_loop([&] {
     for (std::uint64_t i = 0; i < kLines; ++i) daemon.admin().print("kv", line);
