@@ -154,7 +154,9 @@ TEST(ControlServer, DiagnosesWhatIsNamed) {
   };
   v1::DiagnoseResponse response;
   ASSERT_TRUE(diagnose(response).ok());
-  EXPECT_EQ(daemon.diagnosed(), "kv");
+  std::string diagnosed;
+  daemon.on_loop([&] { diagnosed = daemon.diagnosed(); });
+  EXPECT_EQ(diagnosed, "kv");
   EXPECT_EQ(response.plugins(), 1u);
   ASSERT_EQ(response.findings_size(), 1);
   EXPECT_EQ(response.findings(0).what(), "gone");
