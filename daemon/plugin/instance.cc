@@ -80,7 +80,8 @@ void Instance::withdraw(std::string cause) {
 
 void Instance::restore(std::string cause) {
   withdrawn_ = false;
-  set_state(InstanceState::kReady, std::move(cause));
+  // One that connects again just now is ready when it has.
+  if (state_ == InstanceState::kDraining) set_state(InstanceState::kReady, std::move(cause));
 }
 
 void Instance::enter_draining(std::string cause) {
