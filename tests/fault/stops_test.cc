@@ -3,6 +3,8 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <future>
 #include <string>
 
@@ -24,6 +26,20 @@ class StandStill : public DaemonTest {
     EchoMessage reply;
     return Echo::NewStub(channel)->Unary(&context, request, &reply);
   }
+  /// Until all of its threads stand still: the signal alone does not wait for them.
+  void halt(std::int64_t pid) {
+    ::kill(static_cast<pid_t>(pid), SIGSTOP);
+    EXPECT_TRUE(eventually([&] {
+      for (const auto& thread :
+           std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/task")) {
+        std::string text;
+        std::getline(std::ifstream(thread.path() / "stat"), text);
+        if (!text.substr(text.rfind(')')).starts_with(") T")) return false;
+      }
+      return true;
+    })) << "process "
+        << pid << " runs on";
+  }
   testing::Run pluginctl(std::vector<std::string> arguments) const {
     arguments.insert(arguments.begin(), {PLUGINCTL, "--socket", directory_.socket().string()});
     return testing::run(std::move(arguments));
@@ -34,7 +50,7 @@ TEST_F(StandStill, APluginThatDoesServesAgainWhenItGoesOn) {
   usual_manifests();
   start();
   const std::string pid = answer("echo", "!pid");
-  ::kill(std::stoi(pid), SIGSTOP);
+  halt(std::stoi(pid));
   EXPECT_EQ(short_call(front()).error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
   EXPECT_EQ(answer("kv", "hello"), "hello") << "others are not disturbed";
   ::kill(std::stoi(pid), SIGCONT);
@@ -44,7 +60,7 @@ TEST_F(StandStill, APluginThatDoesServesAgainWhenItGoesOn) {
 TEST_F(StandStill, APluginThatDoesCanBeStopped) {
   manifest("echo", {kTestPlugin}, "stop.grace = '100ms'\n");
   start();
-  ::kill(std::stoi(answer("echo", "!pid")), SIGSTOP);
+  halt(std::stoi(answer("echo", "!pid")));
   EXPECT_EQ(pluginctl({"stop", "echo"}).out, "echo is stopped\n");
 }
 
@@ -54,7 +70,7 @@ TEST_F(StandStill, ADaemonThatDoesLosesNoCallAndNoPlugin) {
   const std::string pid = answer("echo", "!pid");
   const auto channel = front();
   ASSERT_EQ(call(channel, "hello", nullptr, "echo").error_message(), "");
-  ::kill(daemon().pid(), SIGSTOP);
+  halt(daemon().pid());
   EXPECT_EQ(short_call(channel).error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
   auto waiting = std::async(std::launch::async, [&] {
     std::string reply;
