@@ -154,7 +154,7 @@ TEST_P(Trees, AreGoneWhenBothHaveBeenKilled) {
   ::kill(daemon().guardian(), SIGKILL);
   EXPECT_EQ(daemon().process().wait(), Exit{.signal = SIGKILL});
   // Nobody is left to clean up but the kernel, which ends the first processes of the trees.
-  EXPECT_TRUE(eventually([&] { return gone({of_echo[0], of_kv[0]}); }));
+  EXPECT_TRUE(eventually([&] { return gone({served, of_echo[0], of_kv[0]}); }));
 
   start({}, command_);
   if (GetParam() == Keeping::kControlGroups) {
