@@ -55,6 +55,7 @@ enum class StatusCode : std::int32_t {
   X(IsolationUnavailable, "ISOLATION_UNAVAILABLE",  Unavailable,        "A user, a limit or an isolation that the plugin's manifest asks for cannot be had here.") \
   X(SpawnFailed,          "SPAWN_FAILED",           Unavailable,        "The operating system refused to start the process.")            \
   X(PluginCrashed,        "PLUGIN_CRASHED",         Unavailable,        "The plugin's process ended during the call.")                   \
+  X(PluginUnhealthy,      "PLUGIN_UNHEALTHY",       Unavailable,        "The plugin failed its health checks and was killed during the call.") \
   X(PluginProtocolError,  "PLUGIN_PROTOCOL_ERROR",  Unavailable,        "The plugin broke the HTTP/2 or gRPC protocol, or closed its connection.") \
   X(PluginStopped,        "PLUGIN_STOPPED",         Unavailable,        "The plugin was stopped by an operator while the call ran.")     \
   X(UpgradeRuns,          "UPGRADE_IN_PROGRESS",    FailedPrecondition, "Another upgrade of the plugin has not ended yet.")              \
@@ -62,6 +63,7 @@ enum class StatusCode : std::int32_t {
   X(StartModeManual,      "START_MODE_MANUAL",      Unavailable,        "The plugin is started by an operator only and is not running.") \
   X(Draining,             "DAEMON_DRAINING",        Unavailable,        "plugind is shutting down.")                                     \
   X(QueueFull,            "QUEUE_FULL",             ResourceExhausted,  "More calls wait for an instance of the plugin than calls.queue allows.") \
+  X(TooManyInstances,     "TOO_MANY_INSTANCES",     ResourceExhausted,  "The plugin has as many instances as max_instances allows.")      \
   X(TooManyStreams,       "TOO_MANY_STREAMS",       ResourceExhausted,  "Too many streams of logs and events are open.")                 \
   X(TooManyDiagnoses,     "TOO_MANY_DIAGNOSES",     ResourceExhausted,  "Too many diagnoses are under way.")                             \
   X(TooManyCalls,         "TOO_MANY_CALLS",         ResourceExhausted,  "More calls of the plugin are in progress than calls.max_concurrent allows.") \

@@ -141,14 +141,27 @@ void add_manifest(std::string& text, const v1::Manifest& manifest) {
   add(text, "scope",
       enum_text(v1::Scope_Name(manifest.scope()), "SCOPE_") +
           (manifest.scope() == v1::SCOPE_HOST
-               ? ", kept " + duration_text(manifest.host_linger()) + " after its host"
+               ? ", kept " + duration_text(manifest.host_linger()) + " after its host, " +
+                     std::to_string(manifest.spares()) + " spare, at most " +
+                     std::to_string(manifest.max_instances()) + " instances"
                : ""));
   add(text, "start",
       enum_text(v1::StartMode_Name(manifest.start_mode()), "START_MODE_") + ", ready within " +
-          duration_text(manifest.start_timeout()));
+          duration_text(manifest.start_timeout()) +
+          (manifest.has_start_timeout_max()
+               ? ", or " + duration_text(manifest.start_timeout_max()) + " while it prints"
+               : ""));
+  if (manifest.has_health_interval()) {
+    add(text, "health",
+        "asked every " + duration_text(manifest.health_interval()) + ", answers within " +
+            duration_text(manifest.health_timeout()) + "; killed after " +
+            std::to_string(manifest.health_failures()) + " failures in a row");
+  }
   add(text, "stop",
       "calls may go on for " + duration_text(manifest.stop_drain()) + "; killed " +
-          duration_text(manifest.stop_grace()) + " after being asked to end");
+          duration_text(manifest.stop_grace()) + " after being asked to end" +
+          (manifest.has_stop_idle() ? "; when idle for " + duration_text(manifest.stop_idle())
+                                    : ""));
   add(text, "restart", restart_text(manifest));
   add(text, "calls", calls_text(manifest));
   add(text, "access", printable(access_text(manifest)));
@@ -156,16 +169,19 @@ void add_manifest(std::string& text, const v1::Manifest& manifest) {
 
 std::string instances_text(const v1::Plugin& plugin, std::chrono::system_clock::time_point now,
                            bool colour) {
-  Table table({"INSTANCE", "STATE", "SINCE", "PID", "HOST", "CALLS", "IN FLIGHT", "PROTOCOL",
-               "PROCESSES", "CAUSE"});
+  Table table({"INSTANCE", "STATE", "SINCE", "PID", "HOST", "CALLS", "IN FLIGHT", "PROTOCOL", "CPU",
+               "MEMORY", "PROCESSES", "CAUSE"});
   const auto number_text = [](auto number) {
     return number == 0 ? std::string("-") : std::to_string(number);
   };
   for (const v1::Instance& instance : plugin.instances()) {
     table.add({instance.id(), Cell(state_text(instance.state()), colour_of(instance.state())),
                age_text(instance.since(), now), number_text(instance.pid()),
-               number_text(instance.host_pid()), std::to_string(instance.calls()),
-               std::to_string(instance.calls_in_flight()), number_text(instance.protocol_version()),
+               instance.spare() ? "spare" : number_text(instance.host_pid()),
+               std::to_string(instance.calls()), std::to_string(instance.calls_in_flight()),
+               number_text(instance.protocol_version()),
+               instance.has_cpu_time() ? duration_text(instance.cpu_time()) : "-",
+               instance.memory() > 0 ? size_text(instance.memory()) : "-",
                joined(instance.tree_pids(), ","), instance.cause()});
   }
   return table.text(colour, 2);

@@ -5,6 +5,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <iterator>
+#include <random>
 #include <string>
 #include <thread>
 #include <utility>
@@ -96,7 +97,10 @@ std::expected<void, Error> Daemon::start() {
       .dialects = {{plugin::DialectKind::kNative, native_.get()},
                    {plugin::DialectKind::kGoPlugin, go_plugin_.get()}},
       .runtime_dir = runtime_dir_->path(),
-      .lanes = options_.workers};
+      .lanes = options_.workers,
+      .random = [engine = std::minstd_rand(std::random_device()())]() mutable {
+        return std::uniform_real_distribution<>()(engine);
+      }};
   supervisor_ = std::make_unique<plugin::Supervisor>(environment);
   doctor_ = std::make_unique<plugin::Doctor>(environment);
   watch_events();

@@ -62,6 +62,10 @@ class PlatformProcess : public plugin::Process {
     for (const auto& limit : process_->limits()) result.push_back(app::convert(limit));
     return result;
   }
+  std::optional<plugin::CurrentUse> use() const override {
+    const auto use = process_->use();
+    return use ? std::optional(plugin::CurrentUse{use->cpu_time, use->memory}) : std::nullopt;
+  }
 
  private:
   // Static, with the inner wait already made: the Process may be destroyed while somebody waits.

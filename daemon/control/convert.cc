@@ -151,8 +151,9 @@ std::string text_of(const plugin::Account& account) {
 
 v1::Manifest to_proto(const plugin::Manifest& manifest) {
   const auto& [file, name, version, dialect, command, working_directory, env, services, scope,
-               start_mode, start_timeout, stop_drain, stop_grace, host_linger, restart_policy,
-               restart_backoff, restart_backoff_max, restart_limit, restart_window,
+               spares, max_instances, start_mode, start_timeout, start_timeout_max, health_interval,
+               health_timeout, health_failures, stop_idle, stop_drain, stop_grace, host_linger,
+               restart_policy, restart_backoff, restart_backoff_max, restart_limit, restart_window,
                upgrade_probation, crashes_keep, calls_timeout, calls_timeout_max, calls_max_message,
                calls_max_concurrent, calls_queue, access, go_plugin, limits, run_as, umask,
                env_allow, no_new_privileges, sha256, requirements] = manifest;
@@ -168,6 +169,15 @@ v1::Manifest to_proto(const plugin::Manifest& manifest) {
   result.set_scope(to_proto(scope));
   result.set_start_mode(to_proto(start_mode));
   set(*result.mutable_start_timeout(), start_timeout);
+  if (start_timeout_max.count() > 0) set(*result.mutable_start_timeout_max(), start_timeout_max);
+  result.set_spares(spares);
+  result.set_max_instances(max_instances);
+  if (stop_idle.count() > 0) set(*result.mutable_stop_idle(), stop_idle);
+  if (health_interval.count() > 0) {
+    set(*result.mutable_health_interval(), health_interval);
+    set(*result.mutable_health_timeout(), health_timeout);
+    result.set_health_failures(health_failures);
+  }
   set(*result.mutable_stop_drain(), stop_drain);
   set(*result.mutable_upgrade_probation(), upgrade_probation);
   set(*result.mutable_stop_grace(), stop_grace);
@@ -226,7 +236,7 @@ v1::Manifest to_proto(const plugin::Manifest& manifest) {
 
 v1::Instance to_proto(const plugin::InstanceStatus& instance) {
   const auto& [id, state, cause, since, pid, tree, host_pid, calls, calls_in_flight,
-               protocol_version, limits] = instance;
+               protocol_version, limits, spare, use] = instance;
   v1::Instance result;
   result.set_id(to_utf8(id));
   result.set_state(to_proto(state));
@@ -238,6 +248,11 @@ v1::Instance to_proto(const plugin::InstanceStatus& instance) {
   result.set_calls(calls);
   result.set_calls_in_flight(calls_in_flight);
   result.set_protocol_version(protocol_version);
+  result.set_spare(spare);
+  if (use) {
+    set(*result.mutable_cpu_time(), use->cpu_time);
+    result.set_memory(use->memory);
+  }
   for (const plugin::HeldLimit& limit : limits) {
     v1::HeldLimit& held = *result.add_limits();
     held.set_name(to_utf8(limit.name));

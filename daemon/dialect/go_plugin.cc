@@ -54,6 +54,10 @@ Variables environment_of(const plugin::StartContext& context) {
   return variables;
 }
 
+HealthQuestion health_question(milliseconds timeout) {
+  return {.service = "plugin", .unknown_is_ready = false, .timeout = timeout};
+}
+
 class GoPluginGreeting : public Greeting {
  public:
   explicit GoPluginGreeting(const plugin::StartContext& context) : context_(context) {}
@@ -86,8 +90,7 @@ class GoPluginGreeting : public Greeting {
     // Early: until somebody reads it, the plugin blocks as soon as it prints more than a pipe
     // holds.
     copy_stdio(**connection, context_.instance, context_.log, context_.clock);
-    HealthQuestion question{
-        .service = "plugin", .unknown_is_ready = false, .timeout = request_bound(manifest)};
+    HealthQuestion question = health_question(request_bound(manifest));
     auto serving =
         co_await await_serving(**connection, std::move(question), context_.clock, health_);
     if (!serving) co_return std::unexpected(connection_failed(serving.error().message));
@@ -192,6 +195,11 @@ class GoPluginDialect : public plugin::Dialect {
                           "handshake, and hosts that start the plugin themselves take no other"});
     }
     co_return findings;
+  }
+
+  asio::awaitable<std::expected<std::optional<std::string>, Error>> probe(
+      plugin::Started& instance, milliseconds bound) override {
+    return ask_health(*instance.connection, health_question(bound));
   }
 
   // The server stops before it has answered, so that an UNAVAILABLE or a closed connection is the

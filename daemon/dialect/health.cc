@@ -39,46 +39,52 @@ std::string status_text(std::uint64_t status) {
   }
 }
 
-struct Verdict {
-  bool ready = false;
-  std::string answer;
-};
-
-Verdict judge(const plugin::CallResult& result, const HealthQuestion& question) {
-  const std::string service =
-      question.service.empty() ? "" : " about service \"" + question.service + "\"";
-  if (result.code == StatusCode::kUnimplemented) return {true, ""};
+// What is wrong, if something is.
+std::optional<std::string> judge(const plugin::CallResult& result, const HealthQuestion& question) {
+  if (result.code == StatusCode::kUnimplemented) return std::nullopt;
   if (result.code == StatusCode::kNotFound) {
-    return {question.unknown_is_ready,
-            "its health service does not know the service \"" + question.service + "\""};
+    if (question.unknown_is_ready) return std::nullopt;
+    return "its health service does not know the service \"" + question.service + "\"";
+  }
+  if (result.code == StatusCode::kDeadlineExceeded) {
+    return "its health service gives no answer within " +
+           std::to_string(question.timeout.count()) + " ms";
   }
   if (result.code != StatusCode::kOk) {
-    return {false, "its health service answers with gRPC status " +
-                       std::to_string(static_cast<int>(result.code)) + " (" +
-                       plugin::printable(result.message, 200) + ")"};
+    return "its health service answers with gRPC status " +
+           std::to_string(static_cast<int>(result.code)) + " (" +
+           plugin::printable(result.message, 200) + ")";
   }
   const auto status = serving_status(result.reply);
-  if (!status) return {false, "its health service answers with something that is no health reply"};
-  if (*status == kServing) return {true, ""};
-  return {*status == kServiceUnknown && question.unknown_is_ready,
-          "its health service says " + status_text(*status) + service};
+  if (!status) return "its health service answers with something that is no health reply";
+  if (*status == kServing) return std::nullopt;
+  if (*status == kServiceUnknown && question.unknown_is_ready) return std::nullopt;
+  return "its health service says " + status_text(*status) +
+         (question.service.empty() ? "" : " about service \"" + question.service + "\"");
 }
 
 }  // namespace
+
+boost::asio::awaitable<std::expected<std::optional<std::string>, Error>> ask_health(
+    plugin::Connection& connection, HealthQuestion question) {
+  // No temporary in the expression that waits: GCC 12 destroys that of a `?:` twice.
+  const std::string request =
+      question.service.empty() ? "" : encode_string_field(1, question.service);
+  const auto result =
+      co_await connection.unary("/grpc.health.v1.Health/Check", request, question.timeout);
+  if (!result) co_return std::unexpected(result.error());
+  co_return judge(*result, question);
+}
 
 boost::asio::awaitable<std::expected<void, Error>> await_serving(plugin::Connection& connection,
                                                                  HealthQuestion question,
                                                                  plugin::Clock& clock,
                                                                  std::string& last_answer) {
-  const std::string request =
-      question.service.empty() ? "" : encode_string_field(1, question.service);
   for (milliseconds pause = kFirstPause;; pause = std::min(pause * 2, kLongestPause)) {
-    const auto result =
-        co_await connection.unary("/grpc.health.v1.Health/Check", request, question.timeout);
-    if (!result) co_return std::unexpected(result.error());
-    Verdict verdict = judge(*result, question);
-    if (verdict.ready) co_return std::expected<void, Error>{};
-    last_answer = std::move(verdict.answer);
+    auto wrong = co_await ask_health(connection, question);
+    if (!wrong) co_return std::unexpected(std::move(wrong.error()));
+    if (!*wrong) co_return std::expected<void, Error>{};
+    last_answer = std::move(**wrong);
     co_await clock.sleep(pause);
   }
 }

@@ -3,6 +3,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <expected>
+#include <optional>
 #include <string>
 
 #include "daemon/error.h"
@@ -18,6 +19,11 @@ struct HealthQuestion {
   /// The bound of one request.
   std::chrono::milliseconds timeout{0};
 };
+
+/// Asks once.  nullopt: it is SERVING, or the server has no health service; else what is wrong, as
+/// a sentence.  Error: the connection failed.
+boost::asio::awaitable<std::expected<std::optional<std::string>, Error>> ask_health(
+    plugin::Connection& connection, HealthQuestion question);
 
 /// Asks with a growing pause until the health service says SERVING.  A server that has no health
 /// service counts as ready.  Never gives up: the caller bounds it.  `last_answer` tells at any time

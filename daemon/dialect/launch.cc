@@ -1,5 +1,6 @@
 #include "daemon/dialect/launch.h"
 
+#include <algorithm>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <utility>
 
@@ -22,20 +23,28 @@ constexpr milliseconds kKillBound{5'000};
 constexpr std::size_t kStderrLines = 5;
 constexpr std::size_t kStderrBytes = 1'024;
 
+/// When the process printed something last.  Shared with what reads its output, which may outlive
+/// the start.
+using LastOutput = std::shared_ptr<plugin::Clock::TimePoint>;
+
 std::expected<plugin::ProcessSpec, Error> make_spec(const StartContext& context,
                                                     std::string listen_socket,
                                                     const Variables& variables,
-                                                    const std::shared_ptr<Greeting>& greeting) {
+                                                    const std::shared_ptr<Greeting>& greeting,
+                                                    const LastOutput& last_output) {
   auto program = find_program(context.manifest, variables);
   if (!program) return std::unexpected(std::move(program.error()));
   plugin::ProcessSpec spec = spec_without_program(context, variables, std::move(listen_socket));
   spec.executable = std::move(*program);
   // The process outlives the greeting; log and clock outlive the process.
   spec.on_output = [&log = context.log, &clock = context.clock, instance = context.instance,
-                    listener = std::weak_ptr(greeting)](plugin::OutputStream stream,
-                                                        std::string_view bytes) {
+                    listener = std::weak_ptr(greeting),
+                    last_output](plugin::OutputStream stream, std::string_view bytes) {
     log.append(instance, stream, bytes, clock.wall_now());
-    if (const auto greeting = listener.lock()) greeting->on_output(stream, bytes);
+    if (const auto greeting = listener.lock()) {
+      *last_output = clock.now();
+      greeting->on_output(stream, bytes);
+    }
   };
   return spec;
 }
@@ -63,9 +72,28 @@ asio::awaitable<void> clear_away(plugin::Process& process, plugin::Clock& clock)
   co_await (std::move(gone) || std::move(given_up));
 }
 
+// Until the start has taken too long: start.timeout, which counts anew whenever the process prints
+// something if there is a start.timeout_max, but that in any case.
+asio::awaitable<void> start_deadline(const StartContext& context, LastOutput last_output) {
+  const plugin::Manifest& manifest = context.manifest;
+  const auto began = context.clock.now();
+  const auto last = began + std::max(manifest.start_timeout, manifest.start_timeout_max);
+  auto deadline = began + manifest.start_timeout;
+  while (true) {
+    co_await context.clock.sleep(deadline - context.clock.now());
+    const auto extended =
+        manifest.start_timeout_max.count() == 0
+            ? deadline
+            : std::min(last, std::max(began, *last_output) + manifest.start_timeout);
+    if (extended <= deadline) co_return;
+    deadline = extended;
+  }
+}
+
 // The greeting against the process's end against the clock: whichever comes first.
 asio::awaitable<std::expected<Greeted, Error>> race(const StartContext& context,
-                                                    plugin::Process& process, Greeting& greeting) {
+                                                    plugin::Process& process, Greeting& greeting,
+                                                    LastOutput last_output) {
   plugin::Clock& clock = context.clock;
   const auto began = clock.now();
   const auto elapsed = [&] {
@@ -73,7 +101,7 @@ asio::awaitable<std::expected<Greeted, Error>> race(const StartContext& context,
   };
   auto greet = greeting.greet();
   auto end = process.wait();
-  auto timeout = clock.sleep(context.manifest.start_timeout);
+  auto timeout = start_deadline(context, std::move(last_output));
   auto first = co_await (std::move(greet) || std::move(end) || std::move(timeout));
   if (first.index() == 1) {
     co_return std::unexpected(exited(std::get<1>(first), elapsed(), greeting.explain_exit()));
@@ -162,7 +190,8 @@ asio::awaitable<std::expected<plugin::Started, Error>> launch(StartContext conte
                                                               ProcessWishes wishes,
                                                               std::shared_ptr<Greeting> greeting) {
   const Variables variables = environment_of(context, std::move(wishes.environment));
-  auto spec = make_spec(context, std::move(wishes.listen_socket), variables, greeting);
+  const auto last_output = std::make_shared<plugin::Clock::TimePoint>();
+  auto spec = make_spec(context, std::move(wishes.listen_socket), variables, greeting, last_output);
   if (!spec) co_return std::unexpected(std::move(spec.error()));
   if (auto fit = co_await prepare(context, variables, *spec); !fit) {
     co_return std::unexpected(std::move(fit.error()));
@@ -171,7 +200,7 @@ asio::awaitable<std::expected<plugin::Started, Error>> launch(StartContext conte
   if (!process) co_return std::unexpected(std::move(process.error()));
 
   // If this coroutine is cancelled, the awaits throw and ~Process ends the tree.
-  auto greeted = co_await race(context, **process, *greeting);
+  auto greeted = co_await race(context, **process, *greeting, last_output);
   if (greeted) {
     co_return plugin::Started{std::move(*process), std::move(greeted->connection),
                               std::move(greeted->endpoint), greeted->protocol_version};
@@ -195,7 +224,7 @@ std::string describe(milliseconds duration) {
 }
 
 milliseconds request_bound(const plugin::Manifest& manifest) {
-  return manifest.start_timeout + milliseconds(1'000);
+  return std::max(manifest.start_timeout, manifest.start_timeout_max) + milliseconds(1'000);
 }
 
 }  // namespace plugind::dialect

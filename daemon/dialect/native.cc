@@ -36,6 +36,10 @@ ProcessWishes wishes_of(const Addresses& addresses) {
           .listen_socket = addresses.given};
 }
 
+HealthQuestion health_question(milliseconds timeout) {
+  return {.service = "", .unknown_is_ready = true, .timeout = timeout};
+}
+
 class NativeGreeting : public Greeting {
  public:
   NativeGreeting(const plugin::StartContext& context, Addresses addresses)
@@ -50,8 +54,7 @@ class NativeGreeting : public Greeting {
     for (milliseconds pause = kFirstPause;; pause = std::min(pause * 2, kLongestPause)) {
       Greeted greeted = co_await connect_to_either();
       health_.clear();
-      HealthQuestion question{
-          .service = "", .unknown_is_ready = true, .timeout = request_bound(manifest_)};
+      HealthQuestion question = health_question(request_bound(manifest_));
       const auto serving =
           co_await await_serving(*greeted.connection, std::move(question), clock_, health_);
       if (serving) co_return greeted;
@@ -121,6 +124,11 @@ class NativeDialect : public plugin::Dialect {
   asio::awaitable<std::vector<plugin::Finding>> examine(plugin::StartContext context) override {
     ProcessWishes wishes = wishes_of(addresses_in(context.directory));
     co_return co_await examine_launch(std::move(context), std::move(wishes));
+  }
+
+  asio::awaitable<std::expected<std::optional<std::string>, Error>> probe(
+      plugin::Started& instance, milliseconds bound) override {
+    return ask_health(*instance.connection, health_question(bound));
   }
 
   // A native plugin has no call for it: the stop sequence begins with SIGTERM at once.

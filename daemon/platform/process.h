@@ -30,6 +30,12 @@ struct ResourceUse {
   bool peak_is_bound = false;
 };
 
+/// What a living tree uses of the machine.
+struct CurrentUse {
+  std::chrono::microseconds cpu_time{0};  ///< Of all its processes so far.
+  std::uint64_t memory = 0;               ///< What it has in memory now, in bytes.
+};
+
 /// Where a core is.  Either may be "".
 struct CoreDump {
   std::string file;  ///< It exists, or did when the process had ended.
@@ -109,6 +115,8 @@ class Process {
   virtual std::vector<std::int64_t> tree_pids() const = 0;
   /// What holds each limit that was asked for.
   virtual const std::vector<HeldLimit>& limits() const = 0;
+  /// What the tree uses now; absent once nothing of it is left.
+  virtual std::optional<CurrentUse> use() const = 0;
 
  protected:
   Process() = default;

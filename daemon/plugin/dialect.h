@@ -70,6 +70,12 @@ class Dialect {
   /// cancelled, as start().
   virtual boost::asio::awaitable<std::vector<Finding>> examine(StartContext context) = 0;
 
+  /// Asks an instance that is ready how it is.  nullopt: it is well, or has no way to say so; else
+  /// a sentence about what is wrong, "no answer within" `bound` included.  Error: the connection
+  /// failed.
+  virtual boost::asio::awaitable<std::expected<std::optional<std::string>, Error>> probe(
+      Started& instance, std::chrono::milliseconds bound) = 0;
+
   /// The dialect's own request to end, before any signal is sent.  Completes when it was answered,
   /// or after `bound`.
   virtual boost::asio::awaitable<void> request_shutdown(Started& instance, Clock& clock,

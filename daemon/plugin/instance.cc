@@ -1,5 +1,6 @@
 #include "daemon/plugin/instance.h"
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -242,14 +243,48 @@ asio::awaitable<std::expected<void, Error>> Instance::start() {
 
 asio::awaitable<Instance::Wake> Instance::wait_for_news() {
   auto news = co_await (started_.process->wait() || started_.connection->wait_closed() ||
-                        wait_stop_requested());
+                        wait_stop_requested() || watch_idleness() || watch_health());
+  if (stop_requested_) co_return Wake::kStopRequested;
   switch (news.index()) {
     case 0:
       co_return Wake::kProcessEnded;
     case 1:
       co_return Wake::kConnectionClosed;
     default:
-      co_return Wake::kStopRequested;
+      co_return Wake::kUnhealthy;
+  }
+}
+
+/// Until health.failures checks in a row have failed.
+asio::awaitable<void> Instance::watch_health() {
+  if (manifest_->health_interval.count() == 0) co_return co_await wait_stop_requested();
+  for (std::uint32_t failed = 0; failed < manifest_->health_failures;) {
+    co_await environment_.clock.sleep(manifest_->health_interval);
+    auto wrong = co_await dialect_.probe(started_, manifest_->health_timeout);
+    if (!wrong) continue;  // The connection is gone, which others look after.
+    failed = *wrong ? failed + 1 : 0;
+    if (*wrong) health_ = std::move(**wrong);
+  }
+}
+
+/// Until nobody has called it for stop.idle, which asks for the stop.
+asio::awaitable<void> Instance::watch_idleness() {
+  if (manifest_->stop_idle.count() == 0) co_return co_await wait_stop_requested();
+  // Calls leave no times behind, so that they cost nothing here.
+  const milliseconds step = std::max(manifest_->stop_idle / 4, milliseconds(1));
+  auto quiet_since = environment_.clock.now();
+  std::uint64_t calls = calls_->total();
+  while (!stop_requested_) {
+    co_await environment_.clock.sleep(step);
+    const auto now = environment_.clock.now();
+    const bool used = calls_->in_flight() > 0 || calls_->total() != calls;
+    if (used || withdrawn_ || is_spare()) {
+      quiet_since = now;
+      calls = calls_->total();
+    } else if (now - quiet_since >= manifest_->stop_idle) {
+      stop("nobody called it for " + std::to_string(manifest_->stop_idle.count()) +
+           " ms (stop.idle)");
+    }
   }
 }
 
@@ -279,20 +314,24 @@ asio::awaitable<std::optional<Error>> Instance::serve() {
       }
       co_return end_->error();
     }
+    if (news == Wake::kUnhealthy) co_return co_await kill_for(unhealthy_error());
     tell_losses(closed_error());
     if (!co_await reconnect()) {
-      killed_ = !started_.process->exit_status();
-      ready_for_ = std::chrono::duration_cast<milliseconds>(environment_.clock.now() - ready_at_);
-      started_.process->kill_tree();
-      co_await started_.process->wait_tree_gone();
-      end_->set_error({Reason::kPluginProtocolError,
-                       "plugin '" + manifest_->name +
-                           "' closed its connection and takes no new one; it was killed.",
-                       {{"plugin", manifest_->name}}});
-      co_return end_->error();
+      co_return co_await kill_for(refused_error());
     }
     end_->forget_losses();
   }
+}
+
+/// Ends it because of that, which is what the calls on it are told.
+asio::awaitable<Error> Instance::kill_for(Error error) {
+  killed_ = !started_.process->exit_status();
+  ready_for_ = std::chrono::duration_cast<milliseconds>(environment_.clock.now() - ready_at_);
+  end_->set_error(std::move(error));
+  started_.process->kill_tree();
+  tell_losses(*end_->error());
+  co_await started_.process->wait_tree_gone();
+  co_return *end_->error();
 }
 
 asio::awaitable<bool> Instance::reconnect() {
@@ -379,6 +418,24 @@ Error Instance::crash_error(const ExitStatus& status) {
   return error;
 }
 
+Error Instance::refused_error() const {
+  return {
+      Reason::kPluginProtocolError,
+      "plugin '" + manifest_->name + "' closed its connection and takes no new one; it was killed.",
+      {{"plugin", manifest_->name}}};
+}
+
+Error Instance::unhealthy_error() const {
+  const std::uint32_t checks = manifest_->health_failures;
+  return {
+      Reason::kPluginUnhealthy,
+      "plugin '" + manifest_->name + "' (pid " + std::to_string(started_.process->pid()) +
+          ") failed " +
+          (checks == 1 ? "a health check" : std::to_string(checks) + " health checks in a row") +
+          " and was killed: " + health_,
+      {{"plugin", manifest_->name}, {"instance", id_}}};
+}
+
 CrashReport Instance::report() const {
   const Error& error = *end_->error();
   CrashReport report;
@@ -418,7 +475,9 @@ InstanceStatus Instance::status() const {
     s.pid = started_.process->pid();
     s.tree = started_.process->tree_pids();
     s.limits = started_.process->limits();
+    s.use = started_.process->use();
   }
+  s.spare = is_spare();
   s.host_pid = host_pid_;
   s.calls = calls_->total();
   s.calls_in_flight = calls_->in_flight();

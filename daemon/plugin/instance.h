@@ -61,6 +61,8 @@ class Instance final : public CallInstance {
 
   const std::string& id() const override { return id_; }
   const Manifest& manifest() const { return *manifest_; }
+  /// It has been ready for calls at some time.
+  bool was_ready() const { return ready_at_ != Clock::TimePoint{}; }
   InstanceState state() const { return state_; }
   /// Not in the moment between the end of its connection and the news of why.
   bool ready() const override {
@@ -85,16 +87,20 @@ class Instance final : public CallInstance {
   /// Who is told about its life from now on.
   void set_owner(Owner& owner) { owner_ = &owner; }
   HostId host() const { return host_; }
+  /// It waits for a host to serve.
+  bool is_spare() const { return manifest_->scope == Scope::kHost && host_ == 0; }
   void assign_host(HostId host, std::int64_t host_pid);
   InstanceStatus status() const;
 
  private:
-  enum class Wake { kProcessEnded, kConnectionClosed, kStopRequested };
+  enum class Wake { kProcessEnded, kConnectionClosed, kStopRequested, kUnhealthy };
 
   boost::asio::awaitable<void> run();
   boost::asio::awaitable<std::expected<void, Error>> start();
   boost::asio::awaitable<std::optional<Error>> serve();
   boost::asio::awaitable<Wake> wait_for_news();
+  boost::asio::awaitable<void> watch_health();
+  boost::asio::awaitable<void> watch_idleness();
   boost::asio::awaitable<bool> reconnect();
   boost::asio::awaitable<void> drain();
   boost::asio::awaitable<void> stop_sequence();
@@ -107,6 +113,9 @@ class Instance final : public CallInstance {
   CrashReport report() const;
   Error crash_error(const ExitStatus& status);
   Error closed_error() const;
+  Error refused_error() const;
+  Error unhealthy_error() const;
+  boost::asio::awaitable<Error> kill_for(Error error);
   std::shared_ptr<Instance> self() {
     return std::static_pointer_cast<Instance>(shared_from_this());
   }
@@ -127,6 +136,7 @@ class Instance final : public CallInstance {
   Started started_;
   bool stop_requested_ = false;
   std::string stop_cause_;
+  std::string health_;  // What was wrong when the last health check failed.
   bool hurried_ = false;
   boost::asio::steady_timer stop_event_;   // Never expires; cancelled to wake.
   boost::asio::steady_timer hurry_event_;  // The same.

@@ -18,14 +18,16 @@ constexpr std::array kTransitions = std::to_array<Transition>({
      "in reserve"},
     {kReady, kStopping, "a stop was asked for and no call is in flight"},
     {kReady, kStopped, "it ended by itself with exit code 0"},
-    {kReady, kFailed, "it ended with another exit code or by a signal"},
+    {kReady, kFailed,
+     "it ended with another exit code or by a signal, or failed its health checks"},
     {kDraining, kStopping,
      "the last call ended, `stop.drain` passed, or its reserve is not needed"},
     {kDraining, kReady, "an upgrade was rolled back"},
     {kDraining, kStarting, "its connection was lost while it was in reserve"},
     {kStarting, kDraining, "that connection was made again"},
     {kDraining, kStopped, "it ended in reserve with exit code 0"},
-    {kDraining, kFailed, "it ended in reserve with another exit code or by a signal"},
+    {kDraining, kFailed,
+     "it ended in reserve with another exit code or by a signal, or failed its health checks"},
     {kStopping, kStopped, "nothing of its process tree is left"},
 });
 

@@ -97,12 +97,20 @@ struct Manifest {
                                      ///< instance's own directory
   std::map<std::string, std::string> env;
   std::vector<std::string> services;
-  Scope scope = Scope::kShared;  ///< default: shared for native, host for go-plugin
+  Scope scope = Scope::kShared;       ///< default: shared for native, host for go-plugin
+  std::uint32_t spares = 0;           ///< `spares`: host-scoped, kept ready for hosts to come
+  std::uint32_t max_instances = 256;  ///< `max_instances`: host-scoped, spares included
 
   StartMode start_mode = StartMode::kOnDemand;
   std::chrono::milliseconds start_timeout{60'000};  ///< `start.timeout`
-  std::chrono::milliseconds stop_drain{5'000};      ///< `stop.drain`: calls in flight go on so long
-  std::chrono::milliseconds stop_grace{5'000};      ///< `stop.grace`: after SIGTERM, before SIGKILL
+  std::chrono::milliseconds start_timeout_max{
+      0};  ///< `start.timeout_max`: for one that prints meanwhile; 0: start.timeout for all
+  std::chrono::milliseconds health_interval{0};     ///< `health.interval`; 0: no health checks
+  std::chrono::milliseconds health_timeout{5'000};  ///< `health.timeout`: of one check
+  std::uint32_t health_failures = 3;       ///< `health.failures`: so many in a row and it is killed
+  std::chrono::milliseconds stop_idle{0};  ///< `stop.idle`: without a call; 0: never
+  std::chrono::milliseconds stop_drain{5'000};  ///< `stop.drain`: calls in flight go on so long
+  std::chrono::milliseconds stop_grace{5'000};  ///< `stop.grace`: after SIGTERM, before SIGKILL
   std::chrono::milliseconds host_linger{
       1'000};  ///< `stop.linger`: host-scoped, after its host's last connection closed
 

@@ -224,11 +224,24 @@ std::vector<ManifestKey> build() {
                          [](Manifest& m, std::string_view text) {
                            return set_word(kScopes, text, m.scope);
                          }},
-       .example = "\"shared\"",
+       .example = "\"host\"",
        .doc =
            "`host`: every host process gets an instance of its own. `shared`: all hosts share "
            "one. If absent, `shared` for `native` and `host` for `go-plugin`, whose plugins keep "
            "their host's state."},
+      {.name = "spares",
+       .kind = CountKey{FIELD(std::uint32_t, spares), 0, 256},
+       .default_value = "0",
+       .example = "1",
+       .doc = "With `scope = \"host\"`: so many instances are kept ready for hosts that come, once "
+              "the plugin is in use; see [spares](lifecycle.md#spares)."},
+      {.name = "max_instances",
+       .kind = CountKey{FIELD(std::uint32_t, max_instances), 1, 65536},
+       .default_value = "256",
+       .example = "16",
+       .doc =
+           "With `scope = \"host\"`: how many instances there may be at a time, spares and those "
+           "that stop just now included. The calls of one host more are refused."},
       {.name = "start.mode",
        .kind = ChoiceKey{words_of(kStartModes),
                          [](Manifest& m, std::string_view text) {
@@ -243,6 +256,35 @@ std::vector<ManifestKey> build() {
        .default_value = "\"60s\"",
        .example = "\"10s\"",
        .doc = "How long an instance may take until it is ready for calls."},
+      {.name = "start.timeout_max",
+       .kind = DurationKey{FIELD(milliseconds, start_timeout_max), "0s", "24h"},
+       .default_value = "\"0s\"",
+       .example = "\"5m\"",
+       .doc = "With it `start.timeout` counts from the last time that the instance printed "
+              "something, and this is the longest that a start may take. `0s`: a start that prints "
+              "gets no more time."},
+      {.name = "health.interval",
+       .kind = DurationKey{FIELD(milliseconds, health_interval), "0s", "24h"},
+       .default_value = "\"0s\"",
+       .example = "\"10s\"",
+       .doc = "The pause between the health checks of an instance that is ready; see "
+              "[health](lifecycle.md#health). `0s`: none are made."},
+      {.name = "health.timeout",
+       .kind = DurationKey{FIELD(milliseconds, health_timeout), "1ms", "1h"},
+       .default_value = "\"5s\"",
+       .example = "\"1s\"",
+       .doc = "How long the answer to a health check may take."},
+      {.name = "health.failures",
+       .kind = CountKey{FIELD(std::uint32_t, health_failures), 1, 1000},
+       .default_value = "3",
+       .example = "1",
+       .doc = "So many health checks failed in a row, and the instance is killed."},
+      {.name = "stop.idle",
+       .kind = DurationKey{FIELD(milliseconds, stop_idle), "0s", "24h"},
+       .default_value = "\"0s\"",
+       .example = "\"15m\"",
+       .doc = "An instance that had no call for so long is stopped; the next call starts one. It "
+              "may take up to a quarter longer. `0s`: it is not."},
       {.name = "stop.drain",
        .kind = DurationKey{FIELD(milliseconds, stop_drain), "0s", "24h"},
        .default_value = "\"5s\"",
@@ -272,7 +314,8 @@ std::vector<ManifestKey> build() {
        .kind = DurationKey{FIELD(milliseconds, restart_backoff), "1ms", "24h"},
        .default_value = "\"100ms\"",
        .example = "\"1s\"",
-       .doc = "The pause before the first restart; it doubles with each further one."},
+       .doc = "The pause before the first restart; it doubles with each further one. By chance it "
+              "is up to a quarter shorter."},
       {.name = "restart.backoff_max",
        .kind = DurationKey{FIELD(milliseconds, restart_backoff_max), "1ms", "24h"},
        .default_value = "\"30s\"",

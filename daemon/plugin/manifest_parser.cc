@@ -417,6 +417,16 @@ void check_whole(Reader& reader) {
   if (!reader.has("scope")) {
     m.scope = m.dialect == DialectKind::kGoPlugin ? Scope::kHost : Scope::kShared;
   }
+  if (m.spares > 0 && m.scope != Scope::kHost) {
+    reader.mistake(reader.where("spares"), "`spares` needs scope = \"host\"");
+  }
+  if (m.spares > m.max_instances) {
+    reader.mistake(reader.where("spares"), "`spares` is more than `max_instances` allows");
+  }
+  if (m.start_timeout_max.count() > 0 && m.start_timeout_max < m.start_timeout) {
+    reader.mistake(reader.where("start.timeout_max"),
+                   "`start.timeout_max` is less than `start.timeout`");
+  }
 }
 
 }  // namespace

@@ -10,6 +10,11 @@ namespace plugind::plugin {
 
 namespace asio = boost::asio;
 
+namespace {
+// By so much of itself a pause before a restart is shortened at most.
+constexpr double kJitter = 0.25;
+}  // namespace
+
 Plugin::Plugin(const Environment& environment, EventBus& events, InstanceNumbers& numbers,
                std::shared_ptr<PluginRecord> record, Manifest manifest)
     : environment_(environment),
@@ -34,8 +39,10 @@ std::optional<Error> Plugin::refusal(const Slot& slot) const {
     return Error{reason, std::move(message), {{"plugin", name()}}};
   };
   if (held_) return with_plugin(Reason::kPluginStopped, held_cause_);
-  if (slot.crash_loop) return slot.crash_loop;
-  if (manifest_->start_mode == StartMode::kManual && slot.instance == nullptr && !spare_) {
+  if (slot.failures.crash_loop) return slot.failures.crash_loop;
+  if (slot.instance == nullptr && spares_.waiting.empty() && full()) return full_error();
+  if (manifest_->start_mode == StartMode::kManual && slot.instance == nullptr &&
+      spares_.waiting.empty()) {
     return with_plugin(Reason::kStartModeManual, "plugin '" + name() +
                                                      "' has start.mode = \"manual\" and is not "
                                                      "running. Start it with `pluginctl start " +
@@ -68,21 +75,23 @@ Plugin::Ticket Plugin::wait_instance(HostId host, std::int64_t host_pid,
     return ticket;
   }
   slot.waiters.push_back({ticket, std::move(callback)});
+  in_use_ = true;
   ensure_instance(key, slot);
+  keep_spares();
   return ticket;
 }
 
 void Plugin::ensure_instance(HostId key, Slot& slot) {
   if (slot.start_scheduled) return;
-  if (slot.instance == nullptr && key != 0 && spare_ != nullptr) {
-    slot.instance = std::exchange(spare_, nullptr);
+  if (slot.instance == nullptr && key != 0 && !spares_.waiting.empty()) {
+    slot.instance = take_spare();
     slot.instance->assign_host(key, slot.host_pid);
   }
   if (slot.instance != nullptr) {
     if (slot.instance->ready()) answer_soon(key);
     return;
   }
-  const Clock::Duration delay = slot.failures.delay(environment_.clock.now(), *manifest_);
+  const Clock::Duration delay = backoff(slot.failures);
   if (delay <= Clock::Duration::zero()) {
     start_instance(key, slot);
     return;
@@ -95,6 +104,15 @@ void Plugin::ensure_instance(HostId key, Slot& slot) {
   publish_rest();
   asio::co_spawn(environment_.loop, start_after_backoff(key, ++slot.generation, delay),
                  asio::detached);
+}
+
+/// How long the next start has to wait.
+Clock::Duration Plugin::backoff(Failures& failures) const {
+  const Clock::Duration delay = failures.history.delay(environment_.clock.now(), *manifest_);
+  // What failed together does not start again together.
+  const double share = environment_.random ? environment_.random() : 0;
+  return delay - Clock::Duration(static_cast<Clock::Duration::rep>(
+                     static_cast<double>(delay.count()) * kJitter * share));
 }
 
 void Plugin::answer_soon(HostId key) {
@@ -131,6 +149,7 @@ std::shared_ptr<Instance> Plugin::make_instance() {
 }
 
 void Plugin::start_instance(HostId key, Slot& slot) {
+  if (full()) return answer_waiters(slot, std::unexpected(full_error()));
   slot.instance = make_instance();
   slot.instance->assign_host(key, slot.host_pid);
   slot.instance->launch();
@@ -158,9 +177,10 @@ void Plugin::on_state(Instance& instance) {
     return let_go(shared);
   }
   if (!instance.ready()) return;
-  if (shared == spare_ || slot_key(instance.host()) == 0) {
+  if (instance.host() == 0) {
     for (auto& done : std::exchange(start_waiters_, {})) done({});
   }
+  if (is_spare(shared)) keep_spares();
   const auto it = slots_.find(instance.host());
   if (it != slots_.end() && it->second.instance == shared) answer_waiters(it->second, shared);
 }
@@ -183,7 +203,7 @@ void Plugin::publish_rest() {
 
 /// It was asked to stop: whoever calls from now on gets another one.
 void Plugin::let_go(const std::shared_ptr<Instance>& instance) {
-  if (spare_ == instance) spare_.reset();
+  std::erase(spares_.waiting, instance);
   const HostId key = instance->host();
   const auto it = slots_.find(key);
   if (it == slots_.end() || it->second.instance != instance) return;
@@ -203,18 +223,18 @@ void Plugin::lane_let_go(const std::string& instance) {
   }
 }
 
-void Plugin::record_failure(Slot& slot, const Error& failure) {
+void Plugin::record_failure(Failures& failures, const Error& failure) {
   const Clock::TimePoint now = environment_.clock.now();
-  slot.failures.record(now, *manifest_);
-  if (!slot.failures.limit_reached(now, *manifest_)) return;
-  slot.crash_loop =
+  failures.history.record(now, *manifest_);
+  if (!failures.history.limit_reached(now, *manifest_)) return;
+  failures.crash_loop =
       Error{Reason::kCrashLoop,
-            "plugin '" + name() + "' failed " + std::to_string(slot.failures.count()) +
+            "plugin '" + name() + "' failed " + std::to_string(failures.history.count()) +
                 " times within " + std::to_string(manifest_->restart_window.count()) +
                 " ms and is not started again by itself. Mend it, then `pluginctl restart " +
                 name() + "`. Last failure: " + failure.message,
             {{"plugin", name()}}};
-  rest(InstanceState::kFailed, slot.crash_loop->message);
+  rest(InstanceState::kFailed, failures.crash_loop->message);
   publish_rest();
 }
 
@@ -230,25 +250,22 @@ void Plugin::on_ended(Instance& instance, const std::optional<Error>& failure) {
   rest(failure ? InstanceState::kFailed : InstanceState::kStopped, instance.status().cause);
 
   if (reserve_ == shared) reserve_.reset();
-  if (spare_ == shared) {
-    spare_.reset();
-    if (failure) {
-      for (auto& done : std::exchange(start_waiters_, {})) done(std::unexpected(*failure));
-    }
+  if (std::erase(spares_.waiting, shared) > 0 && failure) {
+    record_failure(spares_.failures, *failure);
+    for (auto& done : std::exchange(start_waiters_, {})) done(std::unexpected(*failure));
   }
   const HostId key = instance.host();
   const auto it = slots_.find(key);
   if (it != slots_.end() && it->second.instance == shared) {
     Slot& slot = it->second;
     slot.instance.reset();
-    const bool was_ready = !failure || failure->reason == Reason::kPluginCrashed ||
-                           failure->reason == Reason::kPluginProtocolError;
-    if (failure) record_failure(slot, *failure);
+    const bool was_ready = !failure || instance.was_ready();
+    if (failure) record_failure(slot.failures, *failure);
     if (held_) {
       answer_waiters(
           slot, std::unexpected(Error{Reason::kPluginStopped, held_cause_, {{"plugin", name()}}}));
-    } else if (slot.crash_loop) {
-      answer_waiters(slot, std::unexpected(*slot.crash_loop));
+    } else if (slot.failures.crash_loop) {
+      answer_waiters(slot, std::unexpected(*slot.failures.crash_loop));
     } else if (!was_ready) {
       answer_waiters(slot, std::unexpected(*failure));
     }
@@ -261,8 +278,9 @@ void Plugin::on_ended(Instance& instance, const std::optional<Error>& failure) {
     const bool wanted =
         !slot.waiters.empty() || (restarts_by_itself(*manifest_, failure.has_value()) &&
                                   (was_ready || manifest_->start_mode == StartMode::kBoot));
-    if (wanted && !held_ && !slot.crash_loop) ensure_instance(key, slot);
+    if (wanted && !held_ && !slot.failures.crash_loop) ensure_instance(key, slot);
   }
+  keep_spares();
   check_stopped();
 }
 
@@ -296,15 +314,8 @@ void Plugin::start(std::function<void(std::expected<void, Error>)> done) {
   held_ = false;
   clear_failures();
   start_waiters_.push_back(std::move(done));
-  if (manifest_->scope == Scope::kHost) {
-    if (spare_ == nullptr) {
-      spare_ = make_instance();
-      spare_->launch();
-    } else if (spare_->ready()) {
-      for (auto& waiter : std::exchange(start_waiters_, {})) waiter({});
-    }
-    return;
-  }
+  in_use_ = true;
+  if (manifest_->scope == Scope::kHost) return start_spare();
   Slot& slot = slots_[0];
   if (slot.instance != nullptr && slot.instance->ready()) {
     for (auto& waiter : std::exchange(start_waiters_, {})) waiter({});
@@ -319,6 +330,9 @@ void Plugin::stop(std::string cause, bool hold, std::function<void()> done) {
     held_cause_ = "plugin '" + name() + "' is stopped: " + cause +
                   ". Start it with `pluginctl start " + name() + "`.";
   }
+  in_use_ = false;
+  ++spares_.generation;
+  spares_.start_scheduled = false;
   for (auto& [key, slot] : slots_) {
     ++slot.generation;
     slot.start_scheduled = false;
@@ -347,10 +361,8 @@ void Plugin::check_stopped() {
 }
 
 void Plugin::clear_failures() {
-  for (auto& [key, slot] : slots_) {
-    slot.failures.clear();
-    slot.crash_loop.reset();
-  }
+  spares_.failures.clear();
+  for (auto& [key, slot] : slots_) slot.failures.clear();
 }
 
 bool Plugin::has_instances() const { return !instances_.empty(); }
@@ -398,8 +410,10 @@ PluginStatus Plugin::status() const {
       status.since = one.since;
     }
   }
-  const bool crash_loop = std::ranges::any_of(
-      slots_, [](const auto& entry) { return entry.second.crash_loop.has_value(); });
+  const bool crash_loop =
+      spares_.failures.crash_loop || std::ranges::any_of(slots_, [](const auto& entry) {
+        return entry.second.failures.crash_loop.has_value();
+      });
   if (crash_loop && instances_.empty()) status.state = InstanceState::kFailed;
   status.crash_loop = crash_loop;
   status.held = held_;

@@ -120,12 +120,20 @@ class Plugin final : public CallTarget, private Instance::Owner {
     std::weak_ptr<void> ticket;
     InstanceCallback callback;
   };
+  /// How often instances have failed that are for the same.
+  struct Failures {
+    FailureHistory history;
+    std::optional<Error> crash_loop;
+    void clear() {
+      history.clear();
+      crash_loop.reset();
+    }
+  };
   /// What one host gets; a shared plugin has one slot, that of host 0.
   struct Slot {
     std::shared_ptr<Instance> instance;  // The current one, starting or ready.
     std::deque<Waiter> waiters;
-    FailureHistory failures;
-    std::optional<Error> crash_loop;
+    Failures failures;
     bool start_scheduled = false;  // Waits for the backoff to pass.
     std::uint64_t generation = 0;  // Tells a scheduled start that it is out of date.
     std::uint64_t absence = 0;     // Tells a lingering stop that its host has come back.
@@ -133,17 +141,35 @@ class Plugin final : public CallTarget, private Instance::Owner {
     std::int64_t host_pid = 0;
   };
 
+  /// Instances for hosts that are still to come; spares.cc has what is about them.
+  struct Spares {
+    std::vector<std::shared_ptr<Instance>> waiting;  // Starting or ready.
+    Failures failures;
+    bool start_scheduled = false;
+    std::uint64_t generation = 0;  // As a slot's.
+  };
+
   HostId slot_key(HostId host) const { return manifest_->scope == Scope::kShared ? 0 : host; }
   std::optional<Error> refusal(const Slot& slot) const;
   void ensure_instance(HostId key, Slot& slot);
   void start_instance(HostId key, Slot& slot);
+  Clock::Duration backoff(Failures& failures) const;
   void answer_soon(HostId key);
   std::shared_ptr<Instance> make_instance();
   boost::asio::awaitable<void> start_after_backoff(HostId key, std::uint64_t generation,
                                                    Clock::Duration delay);
   boost::asio::awaitable<void> stop_after_linger(HostId key, std::uint64_t absence);
   void answer_waiters(Slot& slot, const std::expected<std::shared_ptr<Instance>, Error>& outcome);
-  void record_failure(Slot& slot, const Error& failure);
+  void record_failure(Failures& failures, const Error& failure);
+  bool full() const;
+  Error full_error() const;
+  std::shared_ptr<Instance> take_spare();
+  bool is_spare(const std::shared_ptr<Instance>& instance) const;
+  bool spare_ready() const;
+  void launch_spare();
+  void start_spare();
+  void keep_spares();
+  boost::asio::awaitable<void> launch_spare_after(std::uint64_t generation, Clock::Duration delay);
   void let_go(const std::shared_ptr<Instance>& instance);
   void rest(InstanceState state, std::string cause);
   void publish_rest();
@@ -162,7 +188,8 @@ class Plugin final : public CallTarget, private Instance::Owner {
   std::weak_ptr<Plugin> successor_;  // Serves the calls that still come here.
   std::shared_ptr<bool> requirements_met_ = std::make_shared<bool>(false);  // See StartContext.
   std::map<HostId, Slot> slots_;
-  std::shared_ptr<Instance> spare_;                   // Started by an operator, for the next host.
+  Spares spares_;
+  bool in_use_ = false;                               // Since a call or a start, until a stop.
   std::shared_ptr<Instance> reserve_;                 // Ran before an upgrade that may fail.
   std::vector<std::shared_ptr<Instance>> instances_;  // Every living one.
   std::vector<std::function<void(std::expected<void, Error>)>> start_waiters_;

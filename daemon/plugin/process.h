@@ -26,6 +26,14 @@ struct ResourceUse {
   bool peak_is_bound = false;     ///< It was less, nobody knows by how much.
 };
 
+/// What a living tree uses of the machine.
+struct CurrentUse {
+  std::chrono::microseconds cpu_time{0};  ///< Of all its processes so far.
+  std::uint64_t memory = 0;               ///< What it has in memory now, in bytes.
+
+  bool operator==(const CurrentUse&) const = default;
+};
+
 /// Where a core is.  Either may be "".
 struct CoreDump {
   std::string file;  ///< It exists, or did when the process had ended.
@@ -106,6 +114,8 @@ class Process {
   virtual std::vector<std::int64_t> tree_pids() const = 0;
   /// What holds each limit that was asked for.
   virtual std::vector<HeldLimit> limits() const { return {}; }
+  /// What the tree uses now.  Absent where it is not known.
+  virtual std::optional<CurrentUse> use() const { return std::nullopt; }
 };
 
 /// What a rehearsed start has found.

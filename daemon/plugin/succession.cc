@@ -12,7 +12,7 @@ namespace plugind::plugin {
 namespace asio = boost::asio;
 
 void Plugin::step_aside(const std::string& cause) {
-  if (spare_) spare_->stop(cause);
+  for (const auto& spare : spares_.waiting) spare->stop(cause);
   const auto it = slots_.find(0);
   if (manifest_->scope != Scope::kShared || it == slots_.end()) return;
   const auto instance = std::exchange(it->second.instance, nullptr);
@@ -33,11 +33,13 @@ void Plugin::step_back(const std::string& cause) {
   } else if (manifest_->start_mode == StartMode::kBoot && !held_) {
     start([](const std::expected<void, Error>&) {});
   }
+  keep_spares();
 }
 
 void Plugin::succeed(Plugin& other, HostsInstances instances) {
   successor_.reset();
   other.successor_ = self();
+  in_use_ = in_use_ || other.in_use_;
   const bool by_host = manifest_->scope == Scope::kHost && other.manifest_->scope == Scope::kHost;
   for (auto& [key, theirs] : other.slots_) {
     ++theirs.generation;
@@ -66,6 +68,7 @@ void Plugin::succeed(Plugin& other, HostsInstances instances) {
     }
     if (!mine.waiters.empty()) ensure_instance(key, mine);
   }
+  keep_spares();
 }
 
 Error Plugin::changed_error() const {

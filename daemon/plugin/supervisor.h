@@ -41,6 +41,8 @@ struct InstanceStatus {
   std::uint64_t calls_in_flight = 0;
   std::uint32_t protocol_version = 0;
   std::vector<HeldLimit> limits;  ///< What holds each limit of the manifest.
+  bool spare = false;             ///< It serves no host yet.
+  std::optional<CurrentUse> use;  ///< Absent where it is not known.
 };
 
 /// The last crash report, in short.
@@ -80,6 +82,9 @@ struct Environment {
   std::map<DialectKind, Dialect*> dialects;
   std::filesystem::path runtime_dir;  ///< instances/ and plugins/ are made below it.
   std::size_t lanes = 1;              ///< How many loops forward calls, this one among them.
+  /// A number from 0 up to 1, another one each time, by which restarts are spread.  Left out, they
+  /// are not.
+  std::function<double()> random = {};
 };
 
 class Supervisor final : public CallTargets {

@@ -70,6 +70,53 @@ TEST_F(Hosts, GetTheSpareThatAnOperatorStarted) {
   EXPECT_EQ(get_plugin("kv").instances(0).host_pid(), host.pid());
 }
 
+TEST_F(Hosts, FindSparesThatAreMadeUpFor) {
+  manifest("kv", {kTestPlugin}, kGoPlugin + std::string("spares = 1\n"));
+  start();
+  const auto spare = [&] {
+    std::int64_t pid = 0;
+    EXPECT_TRUE(eventually([&] {
+      const v1::Plugin plugin = get_plugin("kv");
+      for (const v1::Instance& one : plugin.instances()) {
+        if (one.spare() && one.state() == v1::INSTANCE_STATE_READY) pid = one.pid();
+      }
+      return pid != 0;
+    }));
+    return std::to_string(pid);
+  };
+  HostProcess first(directory_, "kv");
+  const std::string of_first = first.call("!pid");
+  const std::string waiting = spare();
+  EXPECT_NE(waiting, of_first);
+  HostProcess second(directory_, "kv");
+  EXPECT_EQ(second.call("!pid"), waiting);
+  EXPECT_NE(spare(), waiting);
+  EXPECT_EQ(first.call("!pid"), of_first);
+}
+
+TEST_F(Hosts, OneTooManyIsRefusedUntilAnotherHasGone) {
+  manifest("kv", {kTestPlugin},
+           kGoPlugin + std::string("max_instances = 1\nstop.linger = '100ms'\n"));
+  start();
+  HostProcess first(directory_, "kv");
+  EXPECT_EQ(first.call("hello"), "hello");
+  HostProcess second(directory_, "kv");
+  EXPECT_THAT(second.call("hello"), HasSubstr("as many as max_instances allows"));
+  first.leave();
+  EXPECT_TRUE(eventually([&] { return second.call("hello") == "hello"; }));
+}
+
+TEST_F(Hosts, ThatCallNoMoreLetTheirInstanceGo) {
+  manifest("kv", {kTestPlugin}, kGoPlugin + std::string("stop.idle = '200ms'\n"));
+  start();
+  HostProcess host(directory_, "kv");
+  const std::string pid = host.call("!pid");
+  EXPECT_TRUE(eventually([&] { return instances("kv") == 0; }));
+  EXPECT_FALSE(testing::alive(std::stoi(pid)));
+  EXPECT_EQ(get_plugin("kv").failures(), 0U);
+  EXPECT_NE(host.call("!pid"), pid) << "the next call starts one";
+}
+
 TEST_F(Hosts, ShareWhatIsShared) {
   manifest("native", {kTestPlugin});
   manifest("shared", {kTestPlugin}, kGoPlugin + std::string("scope = 'shared'\n"));

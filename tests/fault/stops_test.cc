@@ -57,6 +57,19 @@ TEST_F(StandStill, APluginThatDoesServesAgainWhenItGoesOn) {
   EXPECT_EQ(answer("echo", "!pid"), pid);
 }
 
+TEST_F(StandStill, APluginThatDoesIsKilledWhereItsHealthIsLookedAfter) {
+  manifest("echo", {kTestPlugin},
+           "health.interval = '50ms'\nhealth.timeout = '100ms'\nhealth.failures = 2\n");
+  start();
+  const std::string pid = answer("echo", "!pid");
+  halt(std::stoi(pid));
+  const grpc::Status lost = call(front(), "hello", nullptr, "echo");
+  EXPECT_EQ(lost.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_THAT(lost.error_message(), HasSubstr("failed 2 health checks in a row and was killed"));
+  EXPECT_NE(answer("echo", "!pid"), pid);
+  EXPECT_FALSE(testing::alive(std::stoi(pid)));
+}
+
 TEST_F(StandStill, APluginThatDoesCanBeStopped) {
   manifest("echo", {kTestPlugin}, "stop.grace = '100ms'\n");
   start();

@@ -67,6 +67,13 @@ std::string written(const Manifest& m) {
   line("scope", toml(to_string(m.scope)));
   line("start.mode", toml(to_string(m.start_mode)));
   line("start.timeout", toml(m.start_timeout));
+  line("start.timeout_max", toml(m.start_timeout_max));
+  line("health.interval", toml(m.health_interval));
+  line("health.timeout", toml(m.health_timeout));
+  line("health.failures", std::to_string(m.health_failures));
+  line("stop.idle", toml(m.stop_idle));
+  line("spares", std::to_string(m.spares));
+  line("max_instances", std::to_string(m.max_instances));
   line("stop.grace", toml(m.stop_grace));
   line("stop.linger", toml(m.host_linger));
   line("restart.policy", toml(to_string(m.restart_policy)));

@@ -45,6 +45,16 @@ class FakeDialect final : public plugin::Dialect {
     co_return findings;
   }
 
+  boost::asio::awaitable<std::expected<std::optional<std::string>, Error>> probe(
+      plugin::Started& instance, std::chrono::milliseconds bound) override {
+    ++probes;
+    probe_bound = bound;
+    if (!instance.connection->alive()) {
+      co_return std::unexpected(make_error(Reason::kPluginProtocolError, "it is gone"));
+    }
+    co_return ailment;
+  }
+
   boost::asio::awaitable<void> request_shutdown(plugin::Started&, plugin::Clock&,
                                                 std::chrono::milliseconds) override {
     ++shutdown_requests;
@@ -57,6 +67,9 @@ class FakeDialect final : public plugin::Dialect {
   std::vector<std::filesystem::path> examined;
   std::optional<Error> next_error;                 ///< The next start fails with it.
   std::optional<plugin::FailedStart> next_failed;  ///< What it then says besides.
+  std::optional<std::string> ailment;              ///< What probe() finds wrong.
+  std::chrono::milliseconds probe_bound{0};
+  int probes = 0;
   int starts = 0;
   int shutdown_requests = 0;
   std::vector<std::filesystem::path> directories;

@@ -22,6 +22,7 @@ namespace {
 constexpr std::size_t kMaxEnvironment = 4 << 20;
 // Room for more children than pid_max allows.
 constexpr std::size_t kMaxChildren = 64 << 20;
+constexpr std::size_t kSmallFile = 64 << 10;
 
 std::string proc_path(pid_t pid, const char* file) {
   return "/proc/" + std::to_string(pid) + "/" + file;
@@ -92,19 +93,45 @@ std::vector<pid_t> children(pid_t pid) {
   return result;
 }
 
+/// /proc/PID/stat (proc(5)) from the state on, which is field 0 here.
+struct StatLine {
+  explicit StatLine(pid_t pid) {
+    const UniqueFd file(::open(proc_path(pid, "stat").c_str(), O_RDONLY | O_CLOEXEC));
+    const ssize_t n = file ? ::read(file.get(), buffer.data(), buffer.size()) : 0;
+    if (n <= 0) return;
+    const std::string_view line(buffer.data(), static_cast<std::size_t>(n));
+    // pid (comm) state …; comm may hold anything, closing brackets included.
+    const auto bracket = line.rfind(')');
+    if (bracket != line.npos && bracket + 2 < line.size()) text = line.substr(bracket + 2);
+  }
+  StatLine(const StatLine&) = delete;
+  StatLine& operator=(const StatLine&) = delete;
+
+  std::array<char, 1024> buffer;
+  std::string_view text;  // "" if there is no such process.
+};
+
 }  // namespace
 
+std::string read_small_file(const std::filesystem::path& path) {
+  return read_text(path, kSmallFile);
+}
+
+std::optional<ProcessUse> process_use(pid_t pid) {
+  const StatLine stat(pid);
+  if (stat.text.empty()) return std::nullopt;
+  static const auto ticks_a_second = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
+  static const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  std::uint64_t ticks = 0;
+  for (const int index : {11, 12, 13, 14}) ticks += field(stat.text, index);
+  return ProcessUse{std::chrono::microseconds(ticks * 1'000'000 / ticks_a_second),
+                    field(stat.text, 21) * page};
+}
+
 std::optional<ProcessInfo> process_info(pid_t pid) {
-  const UniqueFd file(::open(proc_path(pid, "stat").c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file) return std::nullopt;
-  std::array<char, 1024> buffer;
-  const ssize_t n = ::read(file.get(), buffer.data(), buffer.size());
-  if (n <= 0) return std::nullopt;
-  std::string_view text(buffer.data(), static_cast<std::size_t>(n));
-  // pid (comm) state ppid pgrp session …; comm may hold anything, closing brackets included.
-  const auto bracket = text.rfind(')');
-  if (bracket == text.npos || bracket + 2 >= text.size()) return std::nullopt;
-  text.remove_prefix(bracket + 2);
+  const StatLine stat(pid);
+  const std::string_view text = stat.text;
+  if (text.empty()) return std::nullopt;
   const char state = text.front();
   ProcessInfo info;
   info.id = {pid, field(text, 19)};

@@ -3,8 +3,10 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <compare>
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,6 +29,18 @@ struct ProcessInfo {
 };
 
 std::optional<ProcessInfo> process_info(pid_t pid);
+
+/// What a process uses of the machine.
+struct ProcessUse {
+  std::chrono::microseconds cpu_time{0};  ///< The children that it waited for included.
+  std::uint64_t resident = 0;             ///< Bytes.
+};
+
+std::optional<ProcessUse> process_use(pid_t pid);
+
+/// The text of a file of /proc or of a control group that is known to be small, at most 64 KiB of
+/// it; "" if it cannot be read.
+std::string read_small_file(const std::filesystem::path& path);
 
 /// Every process that we may see, in ascending order of pid.
 std::vector<ProcessInfo> all_processes();

@@ -24,6 +24,7 @@
 #include "daemon/platform/linux/process_trees.h"
 #include "daemon/platform/linux/reap.h"
 #include "daemon/platform/linux/resource_limits.h"
+#include "daemon/platform/linux/tree_use.h"
 #include "daemon/platform/posix/errno_error.h"
 #include "daemon/platform/posix/unix_listener.h"
 
@@ -213,6 +214,11 @@ class LinuxProcess : public Process {
     return {pids.begin(), pids.end()};
   }
   const std::vector<HeldLimit>& limits() const override { return limits_; }
+  std::optional<CurrentUse> use() const override {
+    const Tree& tree = run_->tree();
+    if (tree.gone()) return std::nullopt;
+    return tree_use(tree.group(), tree.pids());
+  }
 
  private:
   std::shared_ptr<Run> run_;

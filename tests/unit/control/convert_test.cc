@@ -30,6 +30,13 @@ plugin::Manifest full_manifest() {
   manifest.scope = plugin::Scope::kHost;
   manifest.start_mode = plugin::StartMode::kManual;
   manifest.start_timeout = 1s;
+  manifest.start_timeout_max = 18s;
+  manifest.spares = 19;
+  manifest.max_instances = 20;
+  manifest.health_interval = 21s;
+  manifest.health_timeout = 22s;
+  manifest.health_failures = 23;
+  manifest.stop_idle = 24s;
   manifest.stop_drain = 20s;
   manifest.stop_grace = 2s;
   manifest.upgrade_probation = 21s;
@@ -151,6 +158,21 @@ upgrade_probation {
   seconds: 21
 }
 crashes_keep: 17
+spares: 19
+max_instances: 20
+stop_idle {
+  seconds: 24
+}
+health_interval {
+  seconds: 21
+}
+health_timeout {
+  seconds: 22
+}
+health_failures: 23
+start_timeout_max {
+  seconds: 18
+}
 )");
 }
 
@@ -162,6 +184,10 @@ TEST(Convert, LeavesOutWhatAManifestDoesNotHave) {
   EXPECT_FALSE(manifest.has_go_plugin());
   EXPECT_FALSE(manifest.has_limits());
   EXPECT_FALSE(manifest.has_umask());
+  EXPECT_FALSE(manifest.has_stop_idle());
+  EXPECT_FALSE(manifest.has_health_interval());
+  EXPECT_FALSE(manifest.has_health_timeout());
+  EXPECT_FALSE(manifest.has_start_timeout_max());
   EXPECT_EQ(manifest.user(), "");
 }
 
@@ -181,6 +207,8 @@ TEST(Convert, TellsAllOfAPluginAndItsInstances) {
   instance.limits = {{"memory", Holder::kControlGroup, ""},
                      {"open_files", Holder::kProcessLimit, "of each"},
                      {"cpu", Holder::kNothing, "why"}};
+  instance.spare = true;
+  instance.use = plugin::CurrentUse{.cpu_time = 1'500ms, .memory = 7};
   plugin::PluginStatus status;
   status.state = plugin::InstanceState::kBackoff;
   status.cause = "it failed";
@@ -231,6 +259,12 @@ instances {
     holder: LIMIT_HOLDER_NOTHING
     note: "why"
   }
+  spare: true
+  cpu_time {
+    seconds: 1
+    nanos: 500000000
+  }
+  memory: 7
 }
 starts: 7
 failures: 8

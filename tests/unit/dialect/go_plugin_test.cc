@@ -337,6 +337,19 @@ TEST_F(GoPluginTest, CancellingWhileConnectingLeavesNothing) {
   EXPECT_TRUE(finished && process().destroyed);
 }
 
+TEST_F(GoPluginTest, ProbeAsksForTheServicePlugin) {
+  start_printing(kHandshake);
+  ASSERT_TRUE(ready());
+  probe(300ms);
+  EXPECT_EQ(probed, "well");
+  EXPECT_EQ(connector.last().calls.back().method, "/grpc.health.v1.Health/Check");
+  EXPECT_EQ(connector.last().calls.back().request, "\x0a\x06plugin");
+  EXPECT_EQ(connector.last().calls.back().timeout, 300ms);
+  connector.last().on_unary = [](const auto&) { return health(2); };
+  probe(300ms);
+  EXPECT_EQ(probed, "its health service says NOT_SERVING about service \"plugin\"");
+}
+
 TEST_F(GoPluginTest, ShutdownIsTheControllersCall) {
   start_printing(kHandshake);
   ASSERT_TRUE(ready());

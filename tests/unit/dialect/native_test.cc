@@ -133,6 +133,42 @@ TEST_F(NativeTest, SilenceUntilTheTimeoutIsStartTimeout) {
                    "start.timeout is too short");
 }
 
+TEST_F(NativeTest, WithAMaximumAStartThatPrintsGetsMoreTime) {
+  manifest.start_timeout_max = 25s;
+  bound = false;
+  start();
+  clock.advance(9s);
+  process().print_stderr("loading\n");
+  clock.advance(9s);
+  EXPECT_FALSE(finished) << "10 s from what it printed";
+  process().print_stdout("loading still\n");
+  clock.advance(6999ms);
+  EXPECT_FALSE(finished);
+  clock.advance(1ms);
+  EXPECT_EQ(error().reason, Reason::kStartTimeout) << "the maximum, 3 s earlier than 10 s";
+}
+
+TEST_F(NativeTest, WithAMaximumAStartThatPrintsNothingGetsNoMoreTime) {
+  manifest.start_timeout_max = 25s;
+  bound = false;
+  start();
+  clock.advance(4s);
+  process().print_stderr("loading\n");
+  clock.advance(9999ms);
+  EXPECT_FALSE(finished);
+  clock.advance(1ms);
+  EXPECT_EQ(error().reason, Reason::kStartTimeout);
+}
+
+TEST_F(NativeTest, WithoutAMaximumPrintingGivesNoTime) {
+  bound = false;
+  start();
+  clock.advance(9s);
+  process().print_stderr("loading\n");
+  clock.advance(1s);
+  EXPECT_EQ(error().reason, Reason::kStartTimeout);
+}
+
 TEST_F(NativeTest, ASilentPeerIsStartTimeout) {
   connector.on_connect = [](auto&) { return Verdict::kSilence; };
   start();
@@ -243,6 +279,46 @@ TEST_F(NativeTest, OutputGoesToTheLogDuringAndAfterTheStart) {
   process().print_stdout("after\n");
   process().print_stderr("as well\n");
   EXPECT_EQ(log_text(), "out: before\nout: after\nerr: as well\n");
+}
+
+TEST_F(NativeTest, ProbeAsksTheWholeServersHealth) {
+  start();
+  ASSERT_TRUE(ready());
+  probe(300ms);
+  EXPECT_EQ(probed, "well");
+  EXPECT_EQ(connector.last().calls.back().method, "/grpc.health.v1.Health/Check");
+  EXPECT_EQ(connector.last().calls.back().request, "");
+  connector.last().on_unary = [](const auto&) { return health(2); };
+  probe(300ms);
+  EXPECT_EQ(probed, "its health service says NOT_SERVING");
+}
+
+TEST_F(NativeTest, ProbeOfAServerWithoutAHealthServiceFindsItWell) {
+  start();
+  ASSERT_TRUE(ready());
+  connector.last().on_unary = [](const auto&) { return failed_call(StatusCode::kUnimplemented); };
+  probe(300ms);
+  EXPECT_EQ(probed, "well");
+}
+
+TEST_F(NativeTest, ProbeWaitsNoLongerThanItsBound) {
+  start();
+  ASSERT_TRUE(ready());
+  connector.last().on_unary = [](const auto&) { return std::nullopt; };
+  probe(300ms);
+  EXPECT_EQ(probed, "");
+  clock.advance(300ms);
+  EXPECT_EQ(probed, "its health service gives no answer within 300 ms");
+}
+
+TEST_F(NativeTest, ProbeOfALostConnectionIsAnError) {
+  start();
+  ASSERT_TRUE(ready());
+  connector.last().on_unary = [](const auto&) { return std::nullopt; };
+  probe(300ms);
+  connector.last().fail();
+  run();
+  EXPECT_EQ(probed, "error");
 }
 
 TEST_F(NativeTest, ShutdownIsTheStopSequencesBusiness) {

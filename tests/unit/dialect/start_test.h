@@ -65,6 +65,17 @@ class StartTest : public ::testing::Test {
     run();
   }
 
+  /// Asks the instance that is ready how it is: `probed` says "well", what is wrong, "error", or ""
+  /// as long as there is no answer.
+  void probe(std::chrono::milliseconds bound) {
+    probed.clear();
+    boost::asio::co_spawn(loop, dialect->probe(**result, bound),
+                          [this](std::exception_ptr, const auto& answer) {
+                            probed = !answer ? "error" : answer->value_or("well");
+                          });
+    testing::run_ready(loop);
+  }
+
   FakeProcess& process() { return processes.last(); }
   bool ready() const { return result && result->has_value(); }
   /// The error that the start ended with.
@@ -100,6 +111,7 @@ class StartTest : public ::testing::Test {
   boost::asio::cancellation_signal cancel;
   std::optional<Result> result;
   bool finished = false;
+  std::string probed;
 };
 
 /// A grpc.health.v1.HealthCheckResponse.

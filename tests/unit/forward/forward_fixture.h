@@ -152,6 +152,10 @@ class ForwardTest : public ::testing::Test, private plugin::Dialect {
   boost::asio::awaitable<std::vector<plugin::Finding>> examine(plugin::StartContext) override {
     co_return std::vector<plugin::Finding>{};
   }
+  boost::asio::awaitable<std::expected<std::optional<std::string>, Error>> probe(
+      plugin::Started&, std::chrono::milliseconds) override {
+    co_return std::nullopt;
+  }
   boost::asio::awaitable<void> request_shutdown(plugin::Started&, plugin::Clock&,
                                                 std::chrono::milliseconds) override {
     co_return;

@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <fstream>
 #include <iostream>
 #include <map>
@@ -180,6 +181,19 @@ int hide(const Arguments&) {
   sleep_for_ever();
 }
 
+/// Has a child that computes so many milliseconds and ends.
+int burn(const Arguments& arguments) {
+  const std::clock_t wanted = std::stol(arguments.at(0)) * (CLOCKS_PER_SEC / 1000);
+  if (::fork() == 0) {
+    while (std::clock() < wanted) {
+    }
+    ::_exit(0);
+  }
+  ::wait(nullptr);
+  say("burnt");
+  sleep_for_ever();
+}
+
 /// A process that is somebody else every moment: it forks, and the parent goes.
 int hop(const Arguments&) {
   say("ready " + std::to_string(::getpid()));
@@ -208,6 +222,7 @@ const RegisterChild kChildren[] = {
     {"cleared", cleared},
     {"hide", hide},
     {"hop", hop},
+    {"burn", burn},
 };
 
 }  // namespace

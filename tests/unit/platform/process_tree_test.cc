@@ -63,6 +63,29 @@ TEST_P(ProcessTreeTest, ListsTheLivingProcesses) {
   EXPECT_EQ(process->tree_pids(), expected);
 }
 
+TEST_P(ProcessTreeTest, TellsWhatItUses) {
+  const auto process = start_tree();
+  const auto use = process->use();
+  ASSERT_TRUE(use);
+  EXPECT_GT(use->memory, 0u);
+  std::uint64_t resident = 0;
+  for (const std::int64_t pid : process->tree_pids()) {
+    resident += process_use(static_cast<pid_t>(pid))->resident;
+  }
+  EXPECT_LE(use->memory, 2 * resident) << "of these processes, and not of others";
+  process->kill_tree();
+  run(process->wait_tree_gone());
+  EXPECT_FALSE(process->use());
+}
+
+TEST_P(ProcessTreeTest, CountsTheTimeOfProcessesThatHaveEnded) {
+  const auto process = start(child("burn", {"100"}));
+  ASSERT_TRUE(run_until([&] { return out_ == "burnt\n"; })) << out_;
+  const auto use = process->use();
+  ASSERT_TRUE(use);
+  EXPECT_GE(use->cpu_time, std::chrono::milliseconds(50)) << "of 100, less what ticks cut off";
+}
+
 TEST_P(ProcessTreeTest, DescendantsAreWhatASearchOfEverythingFinds) {
   const auto process = start_tree();
   std::set<pid_t> expected{::getpid()};

@@ -111,6 +111,26 @@ cookie_value = "d602"
   EXPECT_EQ(m.go_plugin.cookie_value, "d602");
 }
 
+TEST(ManifestTest, TellsOfInstancesAndTheirHealth) {
+  const Manifest m = parsed(std::string(kMinimal) + R"(
+scope = "host"
+spares = 2
+max_instances = 9
+start.timeout_max = "2m"
+stop.idle = "15m"
+health.interval = "10s"
+health.timeout = "1s"
+health.failures = 4
+)");
+  EXPECT_EQ(m.spares, 2u);
+  EXPECT_EQ(m.max_instances, 9u);
+  EXPECT_EQ(m.start_timeout_max, 2min);
+  EXPECT_EQ(m.stop_idle, 15min);
+  EXPECT_EQ(m.health_interval, 10s);
+  EXPECT_EQ(m.health_timeout, 1s);
+  EXPECT_EQ(m.health_failures, 4u);
+}
+
 TEST(ManifestTest, WithoutAccessListsEverybodyMayCall) {
   EXPECT_TRUE(parsed(kMinimal).access.everybody);
   EXPECT_FALSE(parsed(std::string(kMinimal) + "access.groups = []\n").access.everybody);
@@ -222,7 +242,7 @@ TEST_P(ManifestBadLineTest, IsRefused) {
 
 // clang-format off
 INSTANTIATE_TEST_SUITE_P(Lines, ManifestBadLineTest, testing::Values(
-    BadLine{"start = \"boot\"", "3:1: `start` is a group of keys: `start.mode`, `start.timeout`"},
+    BadLine{"start = \"boot\"", "3:1: `start` is a group of keys: `start.mode`, `start.timeout`, `start.timeout_max`"},
     BadLine{"env = [\"A=b\"]", "3:7: `env` must be a table of text, not an array; for example { BASIC_PLUGIN = \"hello\" }"},
     BadLine{"env.A = 1", "3:9: `env` must be a table of text, not a number; for example { BASIC_PLUGIN = \"hello\" }"},
     BadLine{"env.\"A=B\" = \"\"", "3:5: `env`: \"A=B\": an environment variable's name has no '=' and no control character"},
@@ -258,6 +278,9 @@ INSTANTIATE_TEST_SUITE_P(Lines, ManifestBadLineTest, testing::Values(
     BadLine{"version = \"1 2\"", "3:11: `version`: \"1 2\" has a space, a control character or a letter outside ASCII"},
     BadLine{"working_directory = \"\"", "3:21: `working_directory`: \"\" is empty"},
     BadLine{"go-plugin.protocol_versions = [1]", "3:11: `go-plugin.protocol_versions` needs dialect = \"go-plugin\""},
+    BadLine{"spares = 1", "3:1: `spares` needs scope = \"host\""},
+    BadLine{"scope = \"host\"\nmax_instances = 2\nspares = 3", "5:1: `spares` is more than `max_instances` allows"},
+    BadLine{"start.timeout_max = \"30s\"", "3:7: `start.timeout_max` is less than `start.timeout`"},
     BadLine{"dialect = \"go-plugin\"\ngo-plugin.protocol_versions = []", "4:31: `go-plugin.protocol_versions` takes 1 to 64 items, not 0; for example [5, 6]"},
     BadLine{"dialect = \"go-plugin\"\ngo-plugin.protocol_versions = [-1]", "4:32: `go-plugin.protocol_versions` must be from 0 to 2147483647, not -1"},
     BadLine{"dialect = \"go-plugin\"\ngo-plugin.cookie_key = \"A\"", "4:11: `go-plugin.cookie_key` and `go-plugin.cookie_value` go together"},

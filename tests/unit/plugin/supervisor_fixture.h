@@ -45,7 +45,8 @@ class SupervisorTest : public ::testing::Test {
         .connector = connector_,
         .dialects = {{DialectKind::kNative, &dialect_}, {DialectKind::kGoPlugin, &dialect_}},
         .runtime_dir = directory_,
-        .lanes = lanes});
+        .lanes = lanes,
+        .random = [this] { return random_; }});
     watch_ = supervisor_->events().watch([this](const Event& event) {
       events_.push_back(event);
       if (event.kind == Event::Kind::kState && !event.instance.empty()) check(event);
@@ -106,6 +107,7 @@ class SupervisorTest : public ::testing::Test {
   testing::FakeProcessFactory processes_;
   testing::FakeConnector connector_{clock_};
   testing::FakeDialect dialect_;
+  double random_ = 0;
   std::filesystem::path directory_;
   std::unique_ptr<Supervisor> supervisor_;
   EventBus::Subscription watch_;
