@@ -47,8 +47,8 @@ std::optional<std::string> judge(const plugin::CallResult& result, const HealthQ
     return "its health service does not know the service \"" + question.service + "\"";
   }
   if (result.code == StatusCode::kDeadlineExceeded) {
-    return "its health service gives no answer within " +
-           std::to_string(question.timeout.count()) + " ms";
+    return "its health service gives no answer within " + std::to_string(question.timeout.count()) +
+           " ms";
   }
   if (result.code != StatusCode::kOk) {
     return "its health service answers with gRPC status " +
