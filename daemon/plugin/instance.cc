@@ -244,14 +244,15 @@ asio::awaitable<std::expected<void, Error>> Instance::start() {
 asio::awaitable<Instance::Wake> Instance::wait_for_news() {
   auto news = co_await (started_.process->wait() || started_.connection->wait_closed() ||
                         wait_stop_requested() || watch_idleness() || watch_health());
-  if (stop_requested_) co_return Wake::kStopRequested;
   switch (news.index()) {
     case 0:
       co_return Wake::kProcessEnded;
     case 1:
       co_return Wake::kConnectionClosed;
-    default:
+    case 4:
       co_return Wake::kUnhealthy;
+    default:
+      co_return Wake::kStopRequested;
   }
 }
 

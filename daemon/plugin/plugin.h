@@ -168,6 +168,7 @@ class Plugin final : public CallTarget, private Instance::Owner {
   bool spare_ready() const;
   void launch_spare();
   void start_spare();
+  bool wants_spare() const;
   void keep_spares();
   boost::asio::awaitable<void> launch_spare_after(std::uint64_t generation, Clock::Duration delay);
   void let_go(const std::shared_ptr<Instance>& instance);

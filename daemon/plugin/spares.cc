@@ -64,14 +64,17 @@ void Plugin::start_spare() {
   keep_spares();
 }
 
+bool Plugin::wants_spare() const {
+  return in_use_ && !held_ && successor_.expired() && !spares_.failures.crash_loop &&
+         spares_.waiting.size() < manifest_->spares && !full();
+}
+
 /// Sees to it that there are as many as the manifest asks for: one after the other, the next when
 /// the one before is ready.
 void Plugin::keep_spares() {
-  const bool wanted = in_use_ && !held_ && successor_.expired() && !spares_.failures.crash_loop &&
-                      spares_.waiting.size() < manifest_->spares && !full();
   const bool starting =
       std::ranges::any_of(spares_.waiting, [](const auto& spare) { return !spare->was_ready(); });
-  if (!wanted || starting || std::exchange(spares_.start_scheduled, true)) return;
+  if (!wants_spare() || starting || std::exchange(spares_.start_scheduled, true)) return;
   const Clock::Duration delay = std::max<Clock::Duration>(kPause, backoff(spares_.failures));
   asio::co_spawn(environment_.loop, launch_spare_after(++spares_.generation, delay),
                  asio::detached);
@@ -83,8 +86,7 @@ asio::awaitable<void> Plugin::launch_spare_after(std::uint64_t generation, Clock
   if (spares_.generation != generation) co_return;
   spares_.start_scheduled = false;
   // A host that came meanwhile may have taken the last place.
-  const bool wanted = spares_.waiting.size() < manifest_->spares && !full();
-  if (wanted && !held_ && successor_.expired()) launch_spare();
+  if (wants_spare()) launch_spare();
 }
 
 }  // namespace plugind::plugin

@@ -49,7 +49,7 @@ class FakeDialect final : public plugin::Dialect {
       plugin::Started& instance, std::chrono::milliseconds bound) override {
     ++probes;
     probe_bound = bound;
-    if (!instance.connection->alive()) {
+    if (probe_is_lost || !instance.connection->alive()) {
       co_return std::unexpected(make_error(Reason::kPluginProtocolError, "it is gone"));
     }
     co_return ailment;
@@ -68,6 +68,7 @@ class FakeDialect final : public plugin::Dialect {
   std::optional<Error> next_error;                 ///< The next start fails with it.
   std::optional<plugin::FailedStart> next_failed;  ///< What it then says besides.
   std::optional<std::string> ailment;              ///< What probe() finds wrong.
+  bool probe_is_lost = false;                      ///< probe() finds its connection gone.
   std::chrono::milliseconds probe_bound{0};
   int probes = 0;
   int starts = 0;

@@ -117,12 +117,16 @@ TEST_F(HealthTest, ALostConnectionIsNoFailure) {
   Manifest m = watched("echo");
   m.health_failures = 1;
   started(std::move(m));
-  clock_.advance(milliseconds(999));
+  dialect_.probe_is_lost = true;
+  clock_.advance(milliseconds(3'999));
+  EXPECT_EQ(dialect_.probes, 3);
+  EXPECT_EQ(processes_.last().killed, 0);
+  dialect_.probe_is_lost = false;
   connector_.last().fail();
   clock_.advance(milliseconds(5'000));
   EXPECT_EQ(processes_.last().killed, 0);
   EXPECT_EQ(dialect_.starts, 1);
-  EXPECT_GT(dialect_.probes, 2) << "over the new connection";
+  EXPECT_GT(dialect_.probes, 5) << "over the new connection";
 }
 
 TEST_F(HealthTest, AStopDuringACheckStops) {

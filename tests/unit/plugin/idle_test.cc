@@ -68,6 +68,20 @@ TEST_F(IdleTest, AStreamThatStaysOpenKeepsIt) {
   EXPECT_TRUE(gone(0));
 }
 
+TEST_F(IdleTest, WhatAnUpgradeKeepsInReserveStays) {
+  apply(lazy("echo"));
+  ASSERT_TRUE(call("echo")->ok());
+  Manifest next = lazy("echo");
+  next.version = "2.0.0";
+  next.upgrade_probation = milliseconds(20'000);
+  supervisor_->upgrade(std::move(next), [](auto) {});
+  clock_.advance(milliseconds(19'000));
+  EXPECT_FALSE(gone(0));
+  EXPECT_TRUE(gone(1)) << "nobody called the new one";
+  clock_.advance(milliseconds(5'000));
+  EXPECT_TRUE(gone(0));
+}
+
 TEST_F(IdleTest, WithoutATimeItStays) {
   apply(manifest("echo"));
   ASSERT_TRUE(call("echo")->ok());

@@ -40,6 +40,7 @@ TEST_F(SparesTest, AreStartedOnceThePluginIsInUseOneAfterTheOther) {
   clock_.advance(milliseconds(100));
   ASSERT_TRUE(first->ok());
   EXPECT_EQ(dialect_.starts, 2) << "the host's own, and the first spare";
+  call("kv", 7);
   clock_.advance(milliseconds(10));
   EXPECT_EQ(dialect_.starts, 2) << "which is not ready yet";
   clock_.advance(milliseconds(1'000));
@@ -119,6 +120,24 @@ TEST_F(SparesTest, StopTakesThemAndStartBringsThemBack) {
   EXPECT_EQ(ready_spares(), 2u);
 }
 
+TEST_F(SparesTest, AStopForgetsOneThatWasToStart) {
+  apply(with_spares(2));
+  call("kv", 7);
+  for (int i = 0; i < 2; ++i) {
+    dialect_.next_error = make_error(Reason::kStartExited, "it ended with exit code 3");
+    clock_.advance(milliseconds(10));
+  }
+  ASSERT_EQ(dialect_.starts, 3) << "the next is to start after restart.backoff";
+  supervisor_->stop("kv", [](auto) {});
+  run_ready(loop_);
+  dialect_.start_takes = milliseconds(5'000);
+  supervisor_->start("kv", [](auto) {});
+  run_ready(loop_);
+  EXPECT_EQ(dialect_.starts, 4);
+  clock_.advance(milliseconds(1'000));
+  EXPECT_EQ(dialect_.starts, 4) << "one after the other";
+}
+
 TEST_F(SparesTest, ThoseOfABootPluginStartWithTheDaemon) {
   Manifest m = with_spares(2);
   m.start_mode = StartMode::kBoot;
@@ -168,7 +187,11 @@ TEST_F(SparesTest, OneHostTooManyIsRefusedUntilAnotherHasGone) {
   apply(std::move(m));
   ASSERT_TRUE(call("kv", 1)->ok());
   ASSERT_TRUE(call("kv", 2)->ok());
+  bool told = false;
+  const auto ticket = supervisor_->find("kv")->wait_instance(3, 1003, [&](auto) { told = true; });
+  EXPECT_FALSE(told) << "never from inside";
   const auto third = call("kv", 3);
+  EXPECT_TRUE(told);
   ASSERT_TRUE(third->value && !*third->value);
   EXPECT_EQ(third->reason(), Reason::kTooManyInstances);
   EXPECT_THAT(third->value->error().message,
@@ -190,6 +213,29 @@ TEST_F(SparesTest, CountTowardsTheBound) {
   clock_.advance(milliseconds(1'000));
   EXPECT_EQ(dialect_.starts, 2);
   EXPECT_EQ(call("kv", 3)->reason(), Reason::kTooManyInstances);
+}
+
+TEST_F(SparesTest, AHostIsQuickerThanASpareThatIsStillToStart) {
+  Manifest m = with_spares(1);
+  m.max_instances = 2;
+  apply(std::move(m));
+  ASSERT_TRUE(call("kv", 1)->ok());
+  ASSERT_TRUE(call("kv", 2)->ok());
+  clock_.advance(milliseconds(1'000));
+  EXPECT_EQ(dialect_.starts, 2);
+}
+
+TEST_F(SparesTest, APluginThatWasStoppedHasNoneAfterAReloadEither) {
+  apply(with_spares(1));
+  call("kv", 7);
+  supervisor_->stop("kv", [](auto) {});
+  clock_.advance(milliseconds(10'000));
+  ASSERT_EQ(processes_.living(), 0u);
+  Manifest changed = with_spares(1);
+  changed.version = "2.0.0";
+  apply(std::move(changed));
+  clock_.advance(milliseconds(10'000));
+  EXPECT_EQ(processes_.living(), 0u);
 }
 
 TEST_F(SparesTest, APlaceThatIsFreeAgainGoesToASpare) {
