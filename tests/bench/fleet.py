@@ -15,8 +15,7 @@ from scaling import memory_rows, plugind, write_manifests
 # Starts and stops under way at a time.  More of them only wait for a processor.
 AT_A_TIME = 8
 LISTINGS = 5
-# Milliseconds are asked for, so that this only tells a daemon that hangs from one that works.
-PATIENCE = 120.0
+PATIENCE = 120.0  # seconds for all starts, or all stops
 # What an instance of the C++ plugin takes of the machine, at most.
 MIB_OF_ONE = 16
 
@@ -54,6 +53,11 @@ def memory_of_each(fleet: Fleet, anon: Anon) -> List[Row]:
                 (anon.running - anon.one) / (fleet.running - 1), "KiB")]
 
 
+def spread(names: List[str], count: int) -> List[str]:
+    """So many of them, as far from each other as there is room."""
+    return [names[number * len(names) // count] for number in range(count)]
+
+
 def measure_fleet(options, fleet: Fleet) -> Tuple[List[Row], List[str]]:
     """Rows, and what did not run."""
     needed = fleet.running * MIB_OF_ONE
@@ -79,14 +83,13 @@ def measure_fleet(options, fleet: Fleet) -> Tuple[List[Row], List[str]]:
 def _measure(options, fleet: Fleet, daemon: PrivateDaemon, directory: str, names: List[str],
              none: float) -> List[Row]:
     pid = daemon_pid(daemon)
-    rows = [Row("plugind", "registered", "plugins", fleet.registered, ""),
-            Row("plugind", "running", "plugins", fleet.running, ""),
-            Row("plugind", "running", "at_a_time", AT_A_TIME, "")]
+    rows = [Row("plugind", "registered", "count", fleet.registered, "plugins"),
+            Row("plugind", "running", "count", fleet.running, "plugins"),
+            Row("plugind", "running", "at_a_time", AT_A_TIME, "plugins")]
     registered = _anon(pid)
     rows += memory_rows("plugind", "registered", pid)
     worker = operator(options, daemon, directory)
-    # Spread over the names, as no list of plugins is in order of use.
-    chosen = names[::len(names) // fleet.running][:fleet.running]
+    chosen = spread(names, fleet.running)
     try:
         rows.append(_listed(worker, "registered", fleet))
         _told(worker, "start", chosen[:1])

@@ -89,7 +89,7 @@ def targets(slices: Slices, rows: List[Row], missing: Dict[str, str]) -> List[Ta
         value("all that it holds for one, after calls", plugins, "after-calls", "anon_of_one", 32, "KiB"),
         value("a plugin's SIGKILL until 1,000 streams have ended, worst", "plugind",
               "plugin-killed", "calls_ended_after_worst", 100, "ms"),
-        value("(b) / (a), the first call of a plugin that does not run", f"{own}/{direct}",
+        value("(b) / (a), the first call of a stopped plugin", f"{own}/{direct}",
               "first-call", "answered_after", 1.15, "x"),
         value("(b), a plugin's SIGKILL until its next answer / (a), the first call", f"{own}/{direct}",
               "crash", "answered_after", 1.3, "x"),
