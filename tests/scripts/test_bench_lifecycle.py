@@ -100,11 +100,11 @@ class Fleet(unittest.TestCase):
             self.assertGreaterEqual(int(found[-1]), 1000 - 1000 // count - 1)
 
     def test_a_machine_with_too_little_memory_says_so(self):
-        with unittest.mock.patch.object(fleet, "available_mib", lambda: 3199.0):
+        with unittest.mock.patch.object(fleet, "available_mib", lambda: 1599.0):
             rows, notes = fleet.measure_fleet(None, fleet.Fleet(1000, 200, 3))
         self.assertEqual(rows, [])
-        self.assertEqual(notes, ["200 running plugins: they need 3200 MiB, and the machine has "
-                                 "3199 MiB available"])
+        self.assertEqual(notes, ["200 running plugins: they need 1600 MiB, and the machine has "
+                                 "1599 MiB available"])
 
 
 if __name__ == "__main__":
