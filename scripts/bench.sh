@@ -5,7 +5,8 @@
 #
 #   --quick        fewer and shorter rounds: a look of at most two minutes, not a measurement
 #   --csv FILE     also write contender,load,metric,value,unit
-#   --only NAME    calls, connections, plugins or single, instead of all; may be given several times
+#   --only NAME    calls, connections, plugins, single or lifecycle, instead of all; may be given
+#                  several times
 #   --update-docs  put the tables into docs/performance.md, the plots and the CSV into docs/plots
 #
 # docs/performance.md tells what is measured.  A figure out of reach is printed as MISSED; it does
@@ -37,7 +38,7 @@ else
   install_dependencies
 fi
 "$PLUGIND_ROOT/scripts/build.sh" "$build" daemon/plugind plugins/echo-cpp/echo-cpp \
-  tests/bench/bench_{raw_socket,grpcpp,grpcpp_proxy,libplugind,crash}
+  tests/bench/bench_{raw_socket,grpcpp,grpcpp_proxy,libplugind,crash,lifecycle}
 step 'staging the plugins'
 "$PLUGIND_ROOT/scripts/build-plugins.sh" "$build/plugins-staged" >&2
 if have_go; then

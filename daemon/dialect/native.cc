@@ -18,6 +18,8 @@ namespace {
 
 // Nothing tells that a program has bound its socket, so it is tried with a growing pause.
 constexpr milliseconds kFirstPause{2}, kLongestPause{50};
+// How late a socket is found, as a part of how long it took the program.
+constexpr int kPartOfWait = 16;
 
 // Two sockets, because a path that is bound already cannot be bound again by most servers:
 // docs/decisions/0002-native-listen.md.
@@ -93,13 +95,15 @@ class NativeGreeting : public Greeting {
 
   asio::awaitable<Greeted> connect_to(std::string path) {
     plugin::Endpoint endpoint{"unix:" + path};
-    for (milliseconds pause = kFirstPause;; pause = std::min(pause * 2, kLongestPause)) {
+    const auto began = clock_.now();
+    for (;;) {
       auto connection = co_await connector_.connect(endpoint, request_bound(manifest_));
       if (connection) {
         co_return Greeted{std::move(*connection), std::move(endpoint), 0};
       }
       failure_ = connection.error().message;
-      co_await clock_.sleep(pause);
+      const plugin::Clock::Duration pause = (clock_.now() - began) / kPartOfWait;
+      co_await clock_.sleep(std::clamp<plugin::Clock::Duration>(pause, kFirstPause, kLongestPause));
     }
   }
 

@@ -9,7 +9,8 @@ told to (worker.h says how).  Rounds go through all contenders, each time in ano
 what disturbs the machine disturbs all of them alike.  What is printed is the median over the
 rounds, and for a comparison the median of each round's ratio.
 
-The sections are calls, connections, plugins, single; all of them unless --only names some.
+The sections are calls, connections, plugins, single, lifecycle; all of them unless --only names
+some.
 """
 
 import argparse
@@ -26,12 +27,14 @@ import plots
 import report
 import scaling
 from contenders import MAIN, MORE, PROXIES, STREAMS, VARIANTS, Scene, contenders
+from fleet import Fleet, measure_fleet
+from lifecycle import measure_lifecycle
 from measure import Measurement, Plan, Row, Slices, ratio, rounds_done, summary
 from processes import Contender, DaemonError, Load, PrivateDaemon, daemon_pid, settle
 from proxies import Plugins, Proxies
 from reach import targets
 
-SECTIONS = ("calls", "connections", "plugins", "single")
+SECTIONS = ("calls", "connections", "plugins", "single", "lifecycle")
 
 
 class Scale(NamedTuple):
@@ -40,6 +43,8 @@ class Scale(NamedTuple):
     scaling: Plan
     starts: int
     deaths: int
+    first_calls: int
+    fleet: Fleet
     limit: int  # seconds that the whole run may take
 
 
@@ -51,12 +56,12 @@ def full() -> Scale:
         return 0.12 if load.size < 1 << 20 and load.kind == "unary" else 0.2
 
     return Scale(Plan(rounds, seconds, 9 * 60), Plan(lambda _: 25, lambda _: 0.1, 75), 21, 7,
-                 15 * 60)
+                 25, Fleet(1000, 200, 3), 15 * 60)
 
 
 def quick() -> Scale:
     return Scale(Plan(lambda load: 5 if load in MAIN else 2, lambda _: 0.03, 40),
-                 Plan(lambda _: 3, lambda _: 0.03, 10), 5, 2, 2 * 60)
+                 Plan(lambda _: 3, lambda _: 0.03, 10), 5, 2, 5, Fleet(100, 20, 1), 2 * 60)
 
 
 class Result(NamedTuple):
@@ -135,13 +140,19 @@ def run(options, scale: Scale) -> Tuple[List[Row], str]:
             result = measure_calls(options, scale)
             slices.update(result.slices)
             rows += result.rows
-            about, notes, missing = result.about, result.notes, result.missing
+            about, missing = result.about, result.missing
+            notes += result.notes
             rows += [Row(f"{key}/{to}", load.name, metric, found, "x")
                      for key, to, load, metric in report.COMPARISONS
                      if (found := ratio(slices, key, to, load, metric)) is not None]
         elif section == "single":
             rows += scaling.measure_start(options, scale.starts) + scaling.measure_idle(options)
             rows += scaling.measure_death(options, scale.deaths)
+        elif section == "lifecycle":
+            rows += measure_lifecycle(options, scale.first_calls)
+            measured_fleet = measure_fleet(options, scale.fleet)
+            rows += measured_fleet[0]
+            notes += measured_fleet[1]
         else:
             measured = {"connections": scaling.measure_connections,
                         "plugins": scaling.measure_plugins}[section](options, scale.scaling)

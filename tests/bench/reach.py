@@ -41,7 +41,8 @@ def targets(slices: Slices, rows: List[Row], missing: Dict[str, str]) -> List[Ta
         return Target(text, ratio(slices, key, to, load, metric), limit, "x", at_most, why)
 
     def value(text: str, key: str, load: str, metric: str, limit: float, unit: str) -> Target:
-        return Target(text, single.get((key, load, metric)), limit, unit)
+        why = missing.get("go", "") if text.startswith("(b)") else ""
+        return Target(text, single.get((key, load, metric)), limit, unit, why=why)
 
     own, direct = "libplugind-plugind", "go-plugin-direct"
     found = [
@@ -88,6 +89,13 @@ def targets(slices: Slices, rows: List[Row], missing: Dict[str, str]) -> List[Ta
         value("all that it holds for one, after calls", plugins, "after-calls", "anon_of_one", 32, "KiB"),
         value("a plugin's SIGKILL until 1,000 streams have ended, worst", "plugind",
               "plugin-killed", "calls_ended_after_worst", 100, "ms"),
+        value("(b) / (a), the first call of a stopped plugin", f"{own}/{direct}",
+              "first-call", "answered_after", 1.15, "x"),
+        value("(b), a plugin's SIGKILL until its next answer / (a), the first call", f"{own}/{direct}",
+              "crash", "answered_after", 1.3, "x"),
+        value("a plugin that is registered, one of many", "plugind", "registered", "anon_of_one",
+              64, "KiB"),
+        value("a plugin that runs, one of many", "plugind", "running", "anon_of_one", 256, "KiB"),
         value("plugind accepts after exec", "plugind", "start", "accepts_after", 30, "ms"),
         value("plugind idle, RSS", "plugind", "idle", "rss", 24, "MiB"),
         value("plugind idle, RssAnon", "plugind", "idle", "rss_anon", 6, "MiB"),

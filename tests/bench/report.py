@@ -115,9 +115,9 @@ class Tables:
 
 
 def single_figures(rows: List[Row]) -> str:
-    """Memory, start and the like: those that belong to no load."""
+    """Memory, start and the like: those that belong to no load.  Ratios are told by the reach."""
     return "".join(f"{f'{row.contender}, {row.load}':44} {row.metric:24} {row.value:10.2f} "
-                   f"{row.unit}\n" for row in rows if "/" not in row.load)
+                   f"{row.unit}\n" for row in rows if "/" not in row.load and row.unit != "x")
 
 
 def table(rows: List[Row], about: Dict[str, str]) -> str:

@@ -92,7 +92,7 @@ def measure_connections(options, plan: Plan) -> Tuple[Slices, List[Row]]:
     return measurement.slices, summary(measurement.slices) + rows
 
 
-def _manifests(options, directory: str, count: int) -> List[str]:
+def write_manifests(options, directory: str, count: int) -> List[str]:
     """`count` plugins that are one program.  Returns their names."""
     names = [f"echo-{number:03}" for number in range(count)]
     for name in names:
@@ -111,7 +111,7 @@ def measure_plugins(options, plan: Plan) -> Tuple[Slices, List[Row]]:
         for count in PLUGINS:
             manifests = os.path.join(directory, str(count))
             os.mkdir(manifests)
-            names[count] = _manifests(options, manifests, count)
+            names[count] = write_manifests(options, manifests, count)
             daemon = stack.enter_context(PrivateDaemon(
                 plugind(options), manifests, log_level="warning", options=SLEEPING))
             contenders[count] = _worker(options, daemon, f"plugins-{count}",

@@ -88,3 +88,27 @@ func TestWorkerEndsWhenACallFails(t *testing.T) {
 		t.Errorf("got %v and the results %q, want the call's error", err, results.String())
 	}
 }
+
+func TestFirstCallsAreMadeUntilQuit(t *testing.T) {
+	made := 0
+	var results strings.Builder
+	call := func() (time.Duration, error) { made++; return 1500 * time.Microsecond, nil }
+	if err := obeyFirstCalls(strings.NewReader("first-call\nfirst-call\nquit\nfirst-call\n"), &results, call); err != nil {
+		t.Fatal(err)
+	}
+	if made != 2 || results.String() != "1.500\n1.500\n" {
+		t.Errorf("made %d calls with the results %q", made, results.String())
+	}
+	if err := obeyFirstCalls(strings.NewReader("run\n"), &results, call); err == nil {
+		t.Error("an unknown command was obeyed")
+	}
+}
+
+func TestAFirstCallThatFailsEndsTheWorker(t *testing.T) {
+	broken := errors.New("broken")
+	var results strings.Builder
+	err := obeyFirstCalls(strings.NewReader("first-call\n"), &results, func() (time.Duration, error) { return 0, broken })
+	if !errors.Is(err, broken) || results.Len() != 0 {
+		t.Errorf("got %v and the results %q, want the call's error", err, results.String())
+	}
+}

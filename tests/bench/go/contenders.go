@@ -41,15 +41,7 @@ func startPlugin(path string) (calls, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	command := exec.Command(path)
-	command.Dir = directory
-	client := plugin.NewClient(&plugin.ClientConfig{
-		HandshakeConfig:  shared.Handshake,
-		Plugins:          shared.PluginMap,
-		Cmd:              command,
-		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
-		Logger:           hclog.NewNullLogger(),
-	})
+	client := newClient(path, directory)
 	stop := func() {
 		client.Kill()
 		os.RemoveAll(directory)
@@ -60,6 +52,19 @@ func startPlugin(path string) (calls, func(), error) {
 		return nil, nil, err
 	}
 	return callsOf(kv.Put, kv.Get), stop, nil
+}
+
+// newClient is a host of the plugin, which runs in the directory.
+func newClient(path, directory string) *plugin.Client {
+	command := exec.Command(path)
+	command.Dir = directory
+	return plugin.NewClient(&plugin.ClientConfig{
+		HandshakeConfig:  shared.Handshake,
+		Plugins:          shared.PluginMap,
+		Cmd:              command,
+		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
+		Logger:           hclog.NewNullLogger(),
+	})
 }
 
 func dispense(client *plugin.Client) (shared.KV, error) {

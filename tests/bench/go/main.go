@@ -4,7 +4,11 @@
 //	bench-go -mode go-plugin -plugin PATH    a go-plugin host that starts kv-go-grpc itself
 //	bench-go -mode stubs -address unix:PATH  grpc-go stubs on a socket, plugind's for example
 //
-// It prints "ready" and obeys commands on standard input as ../worker.h says.
+// It prints "ready" and obeys commands on standard input as ../worker.h says.  Or it measures starts:
+//
+//	bench-go -mode first-call -plugin PATH   a go-plugin host that starts kv-go-grpc for one call
+//
+// That one answers each "first-call" with the milliseconds from before the spawn to the answer.
 package main
 
 import (
@@ -13,12 +17,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"time"
 )
 
 func main() {
-	mode := flag.String("mode", "", "go-plugin or stubs")
+	mode := flag.String("mode", "", "go-plugin, stubs or first-call")
 	address := flag.String("address", "", "stubs: where the plugin answers, unix:PATH")
-	plugin := flag.String("plugin", "", "go-plugin: the path of kv-go-grpc")
+	plugin := flag.String("plugin", "", "go-plugin, first-call: the path of kv-go-grpc")
 	flag.Parse()
 	if err := run(*mode, *address, *plugin); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-go:", err)
@@ -27,6 +33,14 @@ func main() {
 }
 
 func run(mode, address, plugin string) error {
+	if mode == "first-call" && plugin != "" {
+		path, err := filepath.Abs(plugin)
+		if err != nil {
+			return err
+		}
+		fmt.Println("ready")
+		return obeyFirstCalls(os.Stdin, os.Stdout, func() (time.Duration, error) { return firstCall(path) })
+	}
 	ready, stop, err := connect(mode, address, plugin)
 	if err != nil {
 		return err

@@ -67,6 +67,34 @@ TEST_F(NativeTest, WaitsUntilThePathIsBound) {
   EXPECT_TRUE(ready());
 }
 
+TEST_F(NativeTest, FindsAPathThatIsBoundSoonAfter) {
+  for (const auto took : {5ms, 17ms, 33ms, 65ms, 500ms}) {
+    SCOPED_TRACE(took.count());
+    bound = false;
+    start();
+    clock.advance(took);
+    EXPECT_FALSE(finished);
+    bound = true;
+    clock.advance(std::max(2ms, took / 16));
+    ASSERT_TRUE(ready());
+    result.reset();
+    finished = false;
+  }
+}
+
+TEST_F(NativeTest, DoesNotTryAPathAllTheTime) {
+  bound = false;
+  int tries = 0;
+  connector.on_connect = [&](FakeConnection& connection) {
+    if (connection.endpoint.address == kInherited) return Verdict::kSilence;
+    ++tries;
+    return Verdict::kRefuse;
+  };
+  start();
+  clock.advance(9s);
+  EXPECT_LT(tries, 250);
+}
+
 TEST_F(NativeTest, TakesTheInheritedSocketToo) {
   bound = false;
   inherited = Verdict::kAccept;
