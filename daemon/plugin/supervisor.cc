@@ -39,8 +39,16 @@ class Supervisor::Impl final : public Register {
     events.publish(std::move(event));
   }
 
+  /// What is kept of plugins of one name is bounded as this manifest says.
+  void keep_as(PluginRecord& record, const Manifest& manifest) {
+    record.crashes->keep(manifest.crashes_keep);
+    if (OutputFiles* files = environment.output_files) {
+      record.output_file = files->open(manifest, *record.log);
+    }
+  }
+
   std::shared_ptr<Plugin> make(Manifest manifest, std::shared_ptr<PluginRecord> record) {
-    record->crashes->keep(manifest.crashes_keep);
+    keep_as(*record, manifest);
     return std::make_shared<Plugin>(environment, events, numbers, std::move(record),
                                     std::move(manifest));
   }
@@ -65,7 +73,7 @@ class Supervisor::Impl final : public Register {
   void replace(const std::shared_ptr<Plugin>& plugin, const std::string& cause) override {
     std::erase_if(unregistered, [&](const auto& one) { return one.lock() == plugin; });
     plugins[plugin->name()] = plugin;
-    plugin->record()->crashes->keep(plugin->manifest().crashes_keep);
+    keep_as(*plugin->record(), plugin->manifest());
     publish(Event::Kind::kChanged, plugin->name(), cause);
   }
 

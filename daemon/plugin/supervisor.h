@@ -22,6 +22,7 @@
 #include "daemon/plugin/dialect.h"
 #include "daemon/plugin/event.h"
 #include "daemon/plugin/manifest.h"
+#include "daemon/plugin/output_files.h"
 #include "daemon/plugin/output_log.h"
 #include "daemon/plugin/process.h"
 
@@ -65,6 +66,8 @@ struct PluginStatus {
   std::uint64_t calls = 0;
   std::uint64_t crashes = 0;  ///< How many reports are kept.
   std::optional<CrashSummary> last_crash;
+  std::string output_file;     ///< Where what it prints is written to; "" if nowhere.
+  std::string output_problem;  ///< Why nothing can be written there at present; "" if it can.
 };
 
 struct ReloadSummary {
@@ -78,8 +81,9 @@ struct Environment {
   ProcessFactory& processes;
   Connector& connector;
   std::map<DialectKind, Dialect*> dialects;
-  std::filesystem::path runtime_dir;  ///< instances/ and plugins/ are made below it.
-  std::size_t lanes = 1;              ///< How many loops forward calls, this one among them.
+  std::filesystem::path runtime_dir;    ///< instances/ and plugins/ are made below it.
+  std::size_t lanes = 1;                ///< How many loops forward calls, this one among them.
+  OutputFiles* output_files = nullptr;  ///< Null: what plugins print is in no files.
 };
 
 class Supervisor final : public CallTargets {

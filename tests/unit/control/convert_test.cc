@@ -49,6 +49,7 @@ plugin::Manifest full_manifest() {
   manifest.go_plugin.cookie_key = "KEY";
   manifest.go_plugin.cookie_value = "secret";
   manifest.go_plugin.protocol_versions = {11, 12};
+  manifest.output = {.file_size = 22, .files = 23};
   manifest.limits = {.memory = 13, .cpu = 14, .processes = 15, .open_files = 16, .required = true};
   manifest.run_as.emplace();
   manifest.run_as->user = {1'001, "ada"};
@@ -151,6 +152,8 @@ upgrade_probation {
   seconds: 21
 }
 crashes_keep: 17
+output_file_size: 22
+output_files: 23
 )");
 }
 
@@ -193,6 +196,8 @@ TEST(Convert, TellsAllOfAPluginAndItsInstances) {
   status.calls = 9;
   status.crashes = 10;
   status.last_crash = plugin::CrashSummary{kTime, "worse \xFF"};
+  status.output_file = "/var/log/kv.log";
+  status.output_problem = "it is full";
   v1::Plugin plugin = to_proto(status);
   plugin.clear_manifest();
   EXPECT_EQ(text_of(plugin), R"(state: INSTANCE_STATE_BACKOFF
@@ -244,6 +249,8 @@ last_crash {
   }
   message: "worse \357\277\275"
 }
+output_file: "/var/log/kv.log"
+output_problem: "it is full"
 )");
 }
 
@@ -331,6 +338,8 @@ TEST(Convert, TellsAllOfALogLine) {
   line.stream = plugin::OutputStream::kStderr;
   line.text = "words";
   line.truncated = true;
+  line.level = plugin::LogLevel::kError;
+  line.continuation = true;
   EXPECT_EQ(text_of(to_proto(line)), R"(sequence: 1
 time {
   seconds: 1700000000
@@ -340,6 +349,8 @@ instance: "kv#1"
 stream: OUTPUT_STREAM_STDERR
 text: "words"
 truncated: true
+level: LOG_LEVEL_ERROR
+continuation: true
 )");
 }
 
