@@ -28,9 +28,9 @@ std::uint64_t count_lines(std::string_view text) {
 /// Lets something be said now and then.
 class Seldom {
  public:
-  explicit Seldom(std::chrono::milliseconds pause) : pause_(pause) {}
+  explicit Seldom(const OutputWriter::Limits& limits) : pause_(limits.quiet), now_(limits.now) {}
   bool may() {
-    const auto now = Steady::now();
+    const auto now = now_();
     if (last_ && now - *last_ < pause_) return false;
     last_ = now;
     return true;
@@ -38,14 +38,15 @@ class Seldom {
 
  private:
   const std::chrono::milliseconds pause_;
+  const std::function<Steady::time_point()> now_;
   std::optional<Steady::time_point> last_;
 };
 
 /// The files of the plugins of one name.
 struct Target {
   Target(const std::filesystem::path& directory, const std::string& name,
-         std::chrono::milliseconds quiet)
-      : plugin(name), file(directory, name + ".log"), failing(quiet), leaving_out(quiet) {}
+         const OutputWriter::Limits& limits)
+      : plugin(name), file(directory, name + ".log"), failing(limits), leaving_out(limits) {}
 
   const std::string plugin;
 
@@ -58,11 +59,20 @@ struct Target {
   Seldom failing, leaving_out;
 
   // Under the lock.
+  std::size_t users = 0;  // Without any, the thread closes the file.
   platform::RotatedFile::Rotation rotation;
   std::string queue;           // Whole lines.
   std::uint64_t left_out = 0;  // Lines that came after those in the queue, which is full.
   bool waiting = false;        // It is among those that have something to write.
   std::string problem;
+};
+
+/// What the thread takes of a target at a time.
+struct Batch {
+  std::string lines;
+  std::uint64_t left_out = 0;  // After the lines.
+  platform::RotatedFile::Rotation rotation;
+  bool last = false;  // Nobody prints there any more.
 };
 
 }  // namespace
@@ -72,17 +82,25 @@ class OutputWriter::Shared {
   Shared(std::filesystem::path directory, std::function<void(const Report&)> report, Limits limits)
       : directory_(std::move(directory)), report_(std::move(report)), limits_(limits) {}
 
-  std::shared_ptr<Target> target(const plugin::Manifest& manifest) {
+  /// leave() undoes it.
+  std::shared_ptr<Target> join(const plugin::Manifest& manifest) {
     const std::lock_guard lock(mutex_);
     std::erase_if(targets_, [](const auto& entry) { return entry.second.expired(); });
     std::weak_ptr<Target>& known = targets_[manifest.name];
     auto target = known.lock();
     if (!target) {
-      target = std::make_shared<Target>(directory_, manifest.name, limits_.quiet);
+      target = std::make_shared<Target>(directory_, manifest.name, limits_);
       known = target;
     }
     target->rotation = {manifest.output.file_size, manifest.output.files};
+    ++target->users;
     return target;
+  }
+
+  void leave(const std::shared_ptr<Target>& target) {
+    const std::lock_guard lock(mutex_);
+    // To close a file may take as long as to write it.
+    if (--target->users == 0) wake(target);
   }
 
   void add(const std::shared_ptr<Target>& target, const plugin::LogLine& line) {
@@ -94,9 +112,7 @@ class OutputWriter::Shared {
       target->queue.resize(before);
       ++target->left_out;
     }
-    if (std::exchange(target->waiting, true)) return;
-    waiting_.push_back(target);
-    work_.notify_one();
+    wake(target);
   }
 
   std::string problem_of(const Target& target) const {
@@ -110,14 +126,17 @@ class OutputWriter::Shared {
     while (true) {
       work_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
       if (waiting_.empty()) break;
-      const auto target = std::move(waiting_.front());
+      auto target = std::move(waiting_.front());
       waiting_.pop_front();
       target->waiting = false;
-      const std::string lines = std::exchange(target->queue, {});
-      const std::uint64_t left_out = std::exchange(target->left_out, 0);
-      const auto rotation = target->rotation;
+      Batch batch{.lines = std::exchange(target->queue, {}),
+                  .left_out = std::exchange(target->left_out, 0),
+                  .rotation = target->rotation,
+                  .last = target->users == 0};
       lock.unlock();
-      write(*target, lines, left_out, rotation);
+      write(*target, batch);
+      batch = {};      // Large, and not to be freed under the lock.
+      target.reset();  // The same.
       lock.lock();
     }
     ended_ = true;
@@ -136,36 +155,50 @@ class OutputWriter::Shared {
   std::thread thread;
 
  private:
-  void write(Target& target, const std::string& lines, std::uint64_t left_out,
-             platform::RotatedFile::Rotation rotation) {
+  void wake(const std::shared_ptr<Target>& target) {
+    if (stopping_ || std::exchange(target->waiting, true)) return;
+    waiting_.push_back(target);
+    work_.notify_one();
+  }
+
+  void write(Target& target, const Batch& batch) {
     const auto now = std::chrono::system_clock::now();
     std::string text;
     if (target.lost > 0) append_missing(text, now, target.lost, "they could not be written");
     const std::size_t begin = text.size();
-    text += lines;
+    text += batch.lines;
     const std::size_t end = text.size();
-    if (left_out > 0) {
-      append_missing(text, now, left_out, "they came faster than they were written");
+    if (batch.left_out > 0) {
+      append_missing(text, now, batch.left_out, "they came faster than they were written");
     }
-    const auto [written, error] = target.file.append(text, rotation);
-    if (written >= begin) target.lost = 0;
-    std::uint64_t lost = written < text.size() ? left_out : 0;
-    if (written < end) {
-      const std::size_t from = std::max(begin, written);
-      lost += count_lines(std::string_view(text).substr(from, end - from));
+    if (!text.empty()) {
+      // Or a disk that is almost full would be filled with lines which say that one is missing.
+      const std::size_t together = begin > 0 ? text.find('\n', begin) + 1 : 0;
+      const auto [written, error] = target.file.append(text, batch.rotation, together);
+      if (written >= begin) target.lost = 0;
+      std::uint64_t lost = written < text.size() ? batch.left_out : 0;
+      if (written < end) {
+        const std::size_t from = std::max(begin, written);
+        lost += count_lines(std::string_view(text).substr(from, end - from));
+      }
+      target.lost += lost;
+      target.untold_lost += lost;
+      if (batch.left_out > 0) tell_left_out(target, batch.left_out);
+      tell_state(target, error ? error->message : "");
     }
-    target.lost += lost;
-    target.untold_lost += lost;
+    if (batch.last) target.file.close();
+  }
+
+  void tell_state(Target& target, const std::string& problem) {
     {
       const std::lock_guard lock(mutex_);
-      target.problem = error ? error->message : "";
+      target.problem = problem;
     }
-    if (left_out > 0) tell_left_out(target, left_out);
-    if (error && !target.told_failure && target.failing.may()) {
+    if (!problem.empty() && !target.told_failure && target.failing.may()) {
       target.told_failure = true;
-      tell({.kind = Kind::kFailed, .plugin = target.plugin, .detail = error->message});
+      tell({.kind = Kind::kFailed, .plugin = target.plugin, .detail = problem});
     }
-    if (!error && std::exchange(target.told_failure, false)) {
+    if (problem.empty() && std::exchange(target.told_failure, false)) {
       tell({.kind = Kind::kWorks,
             .plugin = target.plugin,
             .lines = std::exchange(target.untold_lost, 0)});
@@ -202,12 +235,14 @@ namespace {
 template <class Shared>
 class Following final : public plugin::OutputFile {
  public:
-  Following(std::shared_ptr<Shared> shared, std::shared_ptr<Target> target, plugin::OutputLog& log)
+  Following(std::shared_ptr<Shared> shared, const plugin::Manifest& manifest,
+            plugin::OutputLog& log)
       : shared_(std::move(shared)),
-        target_(std::move(target)),
+        target_(shared_->join(manifest)),
         lines_(log.follow([shared = shared_, target = target_](const plugin::LogLine& line) {
           shared->add(target, line);
         })) {}
+  ~Following() override { shared_->leave(target_); }
 
   std::filesystem::path path() const override { return target_->file.path(); }
   std::string problem() const override { return shared_->problem_of(*target_); }
@@ -241,7 +276,7 @@ OutputWriter::~OutputWriter() {
 std::shared_ptr<plugin::OutputFile> OutputWriter::open(const plugin::Manifest& manifest,
                                                        plugin::OutputLog& log) {
   if (manifest.output.files == 0) return nullptr;
-  return std::make_shared<Following<Shared>>(shared_, shared_->target(manifest), log);
+  return std::make_shared<Following<Shared>>(shared_, manifest, log);
 }
 
 }  // namespace plugind::app

@@ -20,6 +20,7 @@ class OutputWriter final : public plugin::OutputFiles {
     std::size_t queue = 1 << 20;                ///< Bytes that wait for the disk, of each plugin.
     std::chrono::milliseconds patience{2'000};  ///< For the disk, in the destructor.
     std::chrono::milliseconds quiet{60'000};    ///< At least so long between two reports of a kind.
+    std::function<std::chrono::steady_clock::time_point()> now = std::chrono::steady_clock::now;
   };
   /// What an operator should know about a plugin's file.
   struct Report {

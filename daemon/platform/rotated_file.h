@@ -20,6 +20,9 @@ namespace plugind::platform {
 /// ConfigInvalid, telling the chown or chmod to run; System.
 std::expected<void, Error> make_log_dir(const std::filesystem::path& path);
 
+/// Whether make_log_dir() would succeed now.  Makes nothing.
+std::expected<void, Error> check_log_dir(const std::filesystem::path& path);
+
 /// One file, DIRECTORY/NAME, and its predecessors NAME.1, NAME.2, …, the youngest first.  Nothing
 /// is remembered about the directory: each append() looks at it anew, so that files and directory
 /// may be removed, moved, truncated and made again at any time, as logrotate and operators do.
@@ -41,8 +44,12 @@ class RotatedFile {
   RotatedFile& operator=(RotatedFile&&) noexcept;
   ~RotatedFile();
 
-  /// Writes `lines`, each of which has its line end.  A file that it makes has mode 0640.
-  Outcome append(std::string_view lines, Rotation rotation);
+  /// Writes `lines`, each of which has its line end.  A file that it makes has mode 0640.  Where
+  /// there is no room for the first `together` bytes none of them is written, unless the file is
+  /// replaced between them.
+  Outcome append(std::string_view lines, Rotation rotation, std::size_t together = 0);
+  /// Keeps no descriptor until the next append().  The destructor does the same.
+  void close();
 
   std::filesystem::path path() const;
 

@@ -54,6 +54,24 @@ std::size_t whole_lines(std::string_view lines, std::uint64_t size) {
   return last == lines.npos ? 0 : last + 1;
 }
 
+std::expected<void, Error> check_existing(const std::filesystem::path& path) {
+  const auto directory = open_checked(path);
+  if (!directory) return std::unexpected(directory.error());
+  if (::faccessat(AT_FDCWD, path.c_str(), W_OK | X_OK, AT_EACCESS) != 0) {
+    return system_error("cannot write to the log directory " + path.string(), errno);
+  }
+  return {};
+}
+
+/// Takes the last bytes off, such as half a line: the next one would be glued to it.
+void take_back(int file, std::size_t bytes) {
+  struct stat info;
+  const auto count = static_cast<off_t>(bytes);
+  // By the size that it has now, as logrotate may have truncated it.
+  if (count == 0 || ::fstat(file, &info) != 0 || info.st_size < count) return;
+  if (::ftruncate(file, info.st_size - count) != 0) (void)!::write(file, "\n", 1);
+}
+
 /// Writes all of it, or what there is room for; `written` counts.  0 or errno.
 int write_all(int file, std::string_view text, std::size_t& written) {
   while (written < text.size()) {
@@ -80,12 +98,21 @@ std::expected<void, Error> make_log_dir(const std::filesystem::path& path) {
   if (::mkdir(path.c_str(), kDirectoryMode) != 0 && errno != EEXIST) {
     return system_error("cannot make the log directory " + path.string(), errno);
   }
-  const auto directory = open_checked(path);
-  if (!directory) return std::unexpected(directory.error());
-  if (::faccessat(AT_FDCWD, path.c_str(), W_OK | X_OK, AT_EACCESS) != 0) {
-    return system_error("cannot write to the log directory " + path.string(), errno);
+  return check_existing(path);
+}
+
+std::expected<void, Error> check_log_dir(const std::filesystem::path& path) {
+  struct stat info;
+  if (::stat(path.c_str(), &info) == 0) return check_existing(path);
+  const auto cannot_make = [&](const std::filesystem::path& above, int error) {
+    return system_error("cannot make the log directory " + path.string() + " in " + above.string(),
+                        error);
+  };
+  if (errno != ENOENT) return cannot_make(path.parent_path(), errno);
+  for (std::filesystem::path above = path.parent_path();; above = above.parent_path()) {
+    if (::faccessat(AT_FDCWD, above.c_str(), W_OK | X_OK, AT_EACCESS) == 0) return {};
+    if (errno != ENOENT || above == above.parent_path()) return cannot_make(above, errno);
   }
-  return {};
 }
 
 class RotatedFile::Impl {
@@ -93,7 +120,8 @@ class RotatedFile::Impl {
   Impl(std::filesystem::path directory, std::string name)
       : directory_(std::move(directory)), name_(std::move(name)) {}
 
-  Outcome append(std::string_view lines, Rotation rotation);
+  Outcome append(std::string_view lines, Rotation rotation, std::size_t together);
+  void close() { file_.reset(); }
   std::filesystem::path path() const { return directory_ / name_; }
 
  private:
@@ -128,7 +156,7 @@ std::expected<std::uint64_t, Error> RotatedFile::Impl::open_file(int directory) 
     file_.reset();
   }
   // Not blocking, as somebody may have put a FIFO there.
-  constexpr int kFlags = O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+  constexpr int kFlags = O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
   UniqueFd file(::openat(directory, name_.c_str(), kFlags | O_CREAT | O_EXCL, kFileMode));
   if (file) {
     ::fchmod(file.get(), kFileMode);  // whatever the umask took away
@@ -144,6 +172,12 @@ std::expected<std::uint64_t, Error> RotatedFile::Impl::open_file(int directory) 
         Reason::kSystem, path().string() + " is not a file: remove it, or move it elsewhere"));
   }
   file_ = std::move(file);
+  // A daemon that was killed while it wrote may have left half a line.
+  char last = '\n';
+  if (info.st_size > 0 && ::pread(file_.get(), &last, 1, info.st_size - 1) == 1 && last != '\n' &&
+      ::write(file_.get(), "\n", 1) == 1) {
+    ++info.st_size;
+  }
   return static_cast<std::uint64_t>(info.st_size);
 }
 
@@ -175,7 +209,8 @@ std::expected<void, Error> RotatedFile::Impl::rotate(int directory, std::uint32_
   return {};
 }
 
-RotatedFile::Outcome RotatedFile::Impl::append(std::string_view lines, Rotation rotation) {
+RotatedFile::Outcome RotatedFile::Impl::append(std::string_view lines, Rotation rotation,
+                                               std::size_t together) {
   Outcome outcome;
   const auto failed = [&](Error error) {
     outcome.error = std::move(error);
@@ -199,11 +234,9 @@ RotatedFile::Outcome RotatedFile::Impl::append(std::string_view lines, Rotation 
     std::size_t written = 0;
     const int problem = write_all(file_.get(), rest.substr(0, fitting), written);
     if (problem != 0) {
-      const std::size_t whole = whole_lines(rest, written);
-      // No half a line, to which the next one would be glued.
-      if (whole != written && ::ftruncate(file_.get(), static_cast<off_t>(*size + whole)) != 0) {
-        (void)!::write(file_.get(), "\n", 1);
-      }
+      std::size_t whole = whole_lines(rest, written);
+      if (outcome.written == 0 && whole < together) whole = 0;
+      take_back(file_.get(), written - whole);
       outcome.written += whole;
       return failed(system_error("cannot write to " + path().string(), problem).error());
     }
@@ -218,9 +251,12 @@ RotatedFile::RotatedFile(RotatedFile&&) noexcept = default;
 RotatedFile& RotatedFile::operator=(RotatedFile&&) noexcept = default;
 RotatedFile::~RotatedFile() = default;
 
-RotatedFile::Outcome RotatedFile::append(std::string_view lines, Rotation rotation) {
-  return impl_->append(lines, rotation);
+RotatedFile::Outcome RotatedFile::append(std::string_view lines, Rotation rotation,
+                                         std::size_t together) {
+  return impl_->append(lines, rotation, together);
 }
+
+void RotatedFile::close() { impl_->close(); }
 
 std::filesystem::path RotatedFile::path() const { return impl_->path(); }
 

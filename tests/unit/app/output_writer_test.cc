@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <condition_variable>
 #include <cstdlib>
 #include <fstream>
 #include <future>
@@ -42,6 +44,7 @@ class OutputWriterTest : public ::testing::Test {
             const std::lock_guard lock(mutex_);
             reports_.push_back(report);
           }
+          reported_.notify_all();
           if (on_report_) on_report_(report);
         },
         limits);
@@ -58,6 +61,19 @@ class OutputWriterTest : public ::testing::Test {
     const std::lock_guard lock(mutex_);
     return reports_;
   }
+  bool wait_reports(std::size_t count) {
+    std::unique_lock lock(mutex_);
+    return reported_.wait_for(lock, kDeadline, [&] { return reports_.size() >= count; });
+  }
+  /// How many files in the directory are open.
+  int descriptors() const {
+    int count = 0;
+    for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
+      std::error_code gone;
+      if (fs::read_symlink(entry, gone).parent_path() == directory_) ++count;
+    }
+    return count;
+  }
   /// What is in a file, without the times.
   std::string content(const std::string& name) const {
     std::ifstream file(directory_ / name, std::ios::binary);
@@ -67,6 +83,7 @@ class OutputWriterTest : public ::testing::Test {
 
   fs::path root_, directory_;
   std::mutex mutex_;
+  std::condition_variable reported_;
   std::vector<OutputWriter::Report> reports_;
   std::function<void(const OutputWriter::Report&)> on_report_;  // Set before anything is written.
   std::unique_ptr<OutputWriter> writer_;
@@ -160,6 +177,66 @@ TEST_F(OutputWriterTest, WhatCannotBeWrittenIsToldOnceAndAgainWhenItWorks) {
                               " missing here: they could not be written\n";
   EXPECT_TRUE(text.starts_with(missing)) << text;
   EXPECT_TRUE(text.ends_with("kv#1 stdout -     four\n")) << text;
+}
+
+TEST_F(OutputWriterTest, WhatComesAndGoesIsToldOnceAMinuteAtMost) {
+  std::atomic<int> seconds = 0;
+  make_writer({.patience = 60s, .now = [&] {
+                 return std::chrono::steady_clock::time_point(std::chrono::seconds(seconds));
+               }});
+  OutputLog log;
+  OutputLog other;
+  const auto file = writer_->open(manifest("kv"), log);
+  const auto other_file = writer_->open(manifest("other"), other);
+  fs::remove(directory_);
+  print(log, "1\n");
+  ASSERT_TRUE(wait_reports(1));
+  fs::create_directory(directory_);
+  print(log, "2\n");
+  ASSERT_TRUE(wait_reports(2));
+  fs::remove_all(directory_);
+  seconds = 59;
+  print(log, "3\n");
+  print(other, "its own failure is told after that of 3 would be\n");
+  ASSERT_TRUE(wait_reports(3));
+  seconds = 60;
+  print(log, "4\n");
+  ASSERT_TRUE(wait_reports(4));
+  fs::create_directory(directory_);
+  print(log, "5\n");
+  ASSERT_TRUE(wait_reports(5));
+  const auto all = reports();
+  const auto is = [&](std::size_t i, Kind kind, const std::string& plugin, std::uint64_t lines) {
+    EXPECT_EQ(all[i].kind, kind) << i;
+    EXPECT_EQ(all[i].plugin, plugin) << i;
+    EXPECT_EQ(all[i].lines, lines) << i;
+  };
+  is(0, Kind::kFailed, "kv", 0);
+  is(1, Kind::kWorks, "kv", 1);
+  is(2, Kind::kFailed, "other", 0);
+  is(3, Kind::kFailed, "kv", 0);
+  is(4, Kind::kWorks, "kv", 2);
+}
+
+TEST_F(OutputWriterTest, AFileIntoWhichNobodyPrintsAnyMoreIsClosed) {
+  make_writer();
+  OutputLog log;
+  OutputLog other;
+  auto file = writer_->open(manifest("kv"), log);
+  auto again = writer_->open(manifest("kv"), log);
+  const auto other_file = writer_->open(manifest("other"), other);
+  fs::create_directory(directory_ / "other.log");
+  print(log, "one\n");
+  file.reset();
+  print(other, "fails, and that is told after what was to be done before\n");
+  ASSERT_TRUE(wait_reports(1));
+  EXPECT_EQ(descriptors(), 1);
+  again.reset();
+  fs::remove(directory_ / "other.log");
+  print(other, "works\n");
+  ASSERT_TRUE(wait_reports(2));
+  EXPECT_EQ(descriptors(), 1) << "that of the other plugin";
+  EXPECT_EQ(content("kv.log"), "kv#1 stdout -     one\nkv#1 stdout -     one\n");
 }
 
 TEST_F(OutputWriterTest, WhatComesFasterThanItIsWrittenIsCountedInItsPlace) {

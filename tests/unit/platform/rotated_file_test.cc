@@ -93,6 +93,22 @@ TEST_F(RotatedFileTest, WhatIsNoDirectoryIsRefused) {
   EXPECT_FALSE(make_log_dir("/proc/1/nothing"));
 }
 
+TEST_F(RotatedFileTest, CanBeAskedForBeforeItIsMade) {
+  EXPECT_TRUE(check_log_dir(path_));
+  const fs::path below = directory_.path() / "a" / "b";
+  EXPECT_TRUE(check_log_dir(below));
+  EXPECT_FALSE(fs::exists(directory_.path() / "a"));
+  ::chmod(path_.c_str(), 0777);
+  const auto unsafe = check_log_dir(path_);
+  ASSERT_FALSE(unsafe);
+  EXPECT_NE(unsafe.error().message.find("run chmod 0750 " + path_.string()), std::string::npos);
+  for (const char* path : {"/dev/null", "/dev/null/logs", "/dev/null/a/b"}) {
+    const auto checked = check_log_dir(path);
+    ASSERT_FALSE(checked) << path;
+    EXPECT_NE(checked.error().message.find(path), std::string::npos) << checked.error().message;
+  }
+}
+
 TEST_F(RotatedFileTest, AppendsToWhatIsThereWithMode0640) {
   for (const mode_t mask : {0, 0777}) {
     fs::remove(log_);
@@ -143,6 +159,31 @@ TEST_F(RotatedFileTest, ALineLargerThanAFileHasOneOfItsOwn) {
   EXPECT_EQ(content(path_ / "kv.log.2"), "1\n");
   EXPECT_EQ(content(path_ / "kv.log.1"), std::string(20, 'x') + "\n");
   EXPECT_EQ(content(log_), "2\n");
+}
+
+TEST_F(RotatedFileTest, AfterHalfALineThereIsALineEnd) {
+  std::ofstream(log_) << "1\nhalf a li";  // As a daemon leaves it that is killed.
+  append(file_, "2\n", kLarge);
+  EXPECT_EQ(content(log_), "1\nhalf a li\n2\n");
+}
+
+TEST_F(RotatedFileTest, AClosedFileHasNoDescriptorUntilThereIsMore) {
+  const auto descriptors = [this] {
+    int count = 0;
+    for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
+      std::error_code gone;
+      if (fs::read_symlink(entry, gone).parent_path() == path_) ++count;
+    }
+    return count;
+  };
+  append(file_, "1\n", kLarge);
+  EXPECT_EQ(descriptors(), 1);
+  file_.close();
+  EXPECT_EQ(descriptors(), 0);
+  append(file_, "2\n", {.size = 4, .files = 2});
+  append(file_, "3\n", {.size = 4, .files = 2});
+  EXPECT_EQ(content(log_), "3\n");
+  EXPECT_EQ(descriptors(), 1);
 }
 
 TEST_F(RotatedFileTest, FollowsItsNameWhateverOthersDo) {
@@ -203,22 +244,53 @@ TEST_F(RotatedFileTest, NamesStayInTheDirectory) {
   EXPECT_EQ(files(), 0u);
 }
 
-// As a full disk does it: of what is written there is room for a part.
+/// As a full disk does it: of what is written there is room for a part.
+class Room {
+ public:
+  explicit Room(rlim_t size) {
+    EXPECT_EQ(::getrlimit(RLIMIT_FSIZE, &before_), 0);
+    const rlimit tight{size, before_.rlim_max};
+    EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &tight), 0);
+  }
+  ~Room() {
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+    ::signal(SIGXFSZ, old_);
+  }
+  Room(const Room&) = delete;
+  Room& operator=(const Room&) = delete;
+
+ private:
+  void (*const old_)(int) = ::signal(SIGXFSZ, SIG_IGN);
+  struct rlimit before_;
+};
+
 TEST_F(RotatedFileTest, WhatDoesNotFitIsLeftOutInWholeLines) {
   append(file_, "1__\n", kLarge);
-  struct rlimit before;
-  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
-  const auto old = ::signal(SIGXFSZ, SIG_IGN);
-  const rlimit tight{10, before.rlim_max};
-  ::setrlimit(RLIMIT_FSIZE, &tight);
-  const auto outcome = file_.append("2__\n3__\n4__\n", kLarge);
-  ::setrlimit(RLIMIT_FSIZE, &before);
-  ::signal(SIGXFSZ, old);
+  RotatedFile::Outcome outcome;
+  {
+    const Room room(10);
+    outcome = file_.append("2__\n3__\n4__\n", kLarge);
+  }
   ASSERT_TRUE(outcome.error);
   EXPECT_NE(outcome.error->message.find("EFBIG"), std::string::npos) << outcome.error->message;
   EXPECT_EQ(outcome.written, 4u);
   append(file_, "5__\n", kLarge);
   EXPECT_EQ(content(log_), "1__\n2__\n5__\n");
+}
+
+TEST_F(RotatedFileTest, WhatBelongsTogetherIsWrittenWholeOrNotAtAll) {
+  append(file_, "1__\n", kLarge);
+  {
+    const Room room(13);
+    auto outcome = file_.append("2__\n3__\n4__\n", kLarge, 12);
+    EXPECT_TRUE(outcome.error);
+    EXPECT_EQ(outcome.written, 0u);
+    EXPECT_EQ(content(log_), "1__\n");
+    outcome = file_.append("2__\n3__\n4__\n", kLarge, 8);
+    EXPECT_TRUE(outcome.error);
+    EXPECT_EQ(outcome.written, 8u);
+  }
+  EXPECT_EQ(content(log_), "1__\n2__\n3__\n");
 }
 
 }  // namespace
