@@ -154,8 +154,8 @@ v1::Manifest to_proto(const plugin::Manifest& manifest) {
                start_mode, start_timeout, stop_drain, stop_grace, host_linger, restart_policy,
                restart_backoff, restart_backoff_max, restart_limit, restart_window,
                upgrade_probation, crashes_keep, calls_timeout, calls_timeout_max, calls_max_message,
-               calls_max_concurrent, calls_queue, access, go_plugin, output, limits, run_as,
-               umask, env_allow, no_new_privileges, sha256, requirements] = manifest;
+               calls_max_concurrent, calls_queue, access, go_plugin, output, limits, run_as, umask,
+               env_allow, no_new_privileges, sha256, requirements] = manifest;
   v1::Manifest result;
   result.set_file(to_utf8(file.string()));
   result.set_name(to_utf8(name));
@@ -252,8 +252,7 @@ v1::Instance to_proto(const plugin::InstanceStatus& instance) {
 v1::Plugin to_proto(const plugin::PluginStatus& status) {
   // Whether it is in a crash loop or held, Diagnose tells in words.
   const auto& [manifest, state, cause, since, socket, instances, starts, failures, last_failure,
-               crash_loop, held, calls, crashes, last_crash, output_file, output_problem] =
-      status;
+               crash_loop, held, calls, crashes, last_crash, output_file, output_problem] = status;
   v1::Plugin result;
   *result.mutable_manifest() = to_proto(manifest);
   result.set_state(to_proto(state));

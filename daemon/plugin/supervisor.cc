@@ -39,18 +39,17 @@ class Supervisor::Impl final : public Register {
     events.publish(std::move(event));
   }
 
-  /// What is kept of plugins of one name is bounded as this manifest says.
-  void keep_as(PluginRecord& record, const Manifest& manifest) {
-    record.crashes->keep(manifest.crashes_keep);
-    if (OutputFiles* files = environment.output_files) {
-      record.output_file = files->open(manifest, *record.log);
-    }
-  }
-
   std::shared_ptr<Plugin> make(Manifest manifest, std::shared_ptr<PluginRecord> record) {
-    keep_as(*record, manifest);
+    record->crashes->keep(manifest.crashes_keep);
     return std::make_shared<Plugin>(environment, events, numbers, std::move(record),
                                     std::move(manifest));
+  }
+
+  /// The files of a name are as the manifest says that is registered, whoever prints.
+  void open_output_file(const Plugin& plugin) {
+    if (environment.output_files == nullptr) return;
+    PluginRecord& record = *plugin.record();
+    record.output_file = environment.output_files->open(plugin.manifest(), *record.log);
   }
 
   void add(Manifest manifest) {
@@ -60,6 +59,7 @@ class Supervisor::Impl final : public Register {
         make(std::move(manifest),
              before ? before->record() : std::make_shared<PluginRecord>(environment.lanes));
     plugins[name] = plugin;
+    open_output_file(*plugin);
     if (before) {
       plugin->succeed(*before, Plugin::HostsInstances::kNone);
       retire(before, "its manifest has changed");
@@ -73,7 +73,8 @@ class Supervisor::Impl final : public Register {
   void replace(const std::shared_ptr<Plugin>& plugin, const std::string& cause) override {
     std::erase_if(unregistered, [&](const auto& one) { return one.lock() == plugin; });
     plugins[plugin->name()] = plugin;
-    keep_as(*plugin->record(), plugin->manifest());
+    plugin->record()->crashes->keep(plugin->manifest().crashes_keep);
+    open_output_file(*plugin);
     publish(Event::Kind::kChanged, plugin->name(), cause);
   }
 

@@ -45,7 +45,8 @@ class SupervisorTest : public ::testing::Test {
         .connector = connector_,
         .dialects = {{DialectKind::kNative, &dialect_}, {DialectKind::kGoPlugin, &dialect_}},
         .runtime_dir = directory_,
-        .lanes = lanes});
+        .lanes = lanes,
+        .output_files = output_files_});
     watch_ = supervisor_->events().watch([this](const Event& event) {
       events_.push_back(event);
       if (event.kind == Event::Kind::kState && !event.instance.empty()) check(event);
@@ -107,6 +108,7 @@ class SupervisorTest : public ::testing::Test {
   testing::FakeConnector connector_{clock_};
   testing::FakeDialect dialect_;
   std::filesystem::path directory_;
+  OutputFiles* output_files_ = nullptr;  // Of supervisors that with_lanes() makes.
   std::unique_ptr<Supervisor> supervisor_;
   EventBus::Subscription watch_;
   std::vector<Event> events_;
