@@ -389,10 +389,15 @@ void Daemon::stop_at_once(const std::string& cause) {
 }
 
 std::string check(const Options& options) {
+  std::string mistakes;
   if (auto manifests = plugin::load_manifests(options.manifests, account_lookup()); !manifests) {
-    return manifests.error().message;
+    mistakes = manifests.error().message;
   }
-  return "";
+  if (options.log_dir.empty()) return mistakes;
+  if (auto usable = platform::check_log_dir(options.log_dir); !usable) {
+    mistakes += (mistakes.empty() ? "" : "\n") + usable.error().message;
+  }
+  return mistakes;
 }
 
 }  // namespace plugind::app

@@ -197,10 +197,15 @@ TEST_F(RotatedFileTest, FollowsItsNameWhateverOthersDo) {
   fs::resize_file(log_, 0);  // logrotate's copytruncate
   append(file_, "4\n", kLarge);
   EXPECT_EQ(content(log_), "4\n");
-  fs::rename(path_, directory_.path() / "elsewhere");
-  fs::create_directory(path_);
+  fs::rename(log_, path_ / "kv.log-today");  // logrotate, with a file that it makes itself
+  std::ofstream(log_).close();
   append(file_, "5\n", kLarge);
   EXPECT_EQ(content(log_), "5\n");
+  EXPECT_EQ(content(path_ / "kv.log-today"), "4\n");
+  fs::rename(path_, directory_.path() / "elsewhere");
+  fs::create_directory(path_);
+  append(file_, "6\n", kLarge);
+  EXPECT_EQ(content(log_), "6\n");
 }
 
 TEST_F(RotatedFileTest, ADirectoryThatWasRemovedIsUsedAgainWhenItIsBack) {
