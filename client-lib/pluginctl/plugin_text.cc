@@ -204,6 +204,9 @@ std::string plugin_text(const v1::Plugin& plugin, std::chrono::system_clock::tim
   add(text, "socket", printable(plugin.socket()));
   add_manifest(text, manifest);
   add_limits(text, plugin);
+  std::string output = plugin.output_file();
+  if (!plugin.output_problem().empty()) output += " (NOT WRITTEN: " + plugin.output_problem() + ")";
+  add(text, "output", printable(output));
   add(text, "starts",
       std::to_string(plugin.starts()) + ", of which " + std::to_string(plugin.failures()) +
           " failed or crashed");

@@ -17,6 +17,7 @@
 #include "daemon/dialect/native.h"
 #include "daemon/forward/address.h"
 #include "daemon/platform/accounts.h"
+#include "daemon/platform/rotated_file.h"
 #include "daemon/platform/self_usage.h"
 #include "daemon/platform/surroundings.h"
 
@@ -88,6 +89,7 @@ std::expected<void, Error> Daemon::start() {
 
   auto manifests = plugin::load_manifests(options_.manifests, account_lookup());
   if (!manifests) return std::unexpected(manifests.error());
+  if (auto opened = open_output(); !opened) return opened;
 
   const plugin::Environment environment{
       .loop = loop_.get_executor(),
@@ -98,9 +100,11 @@ std::expected<void, Error> Daemon::start() {
                    {plugin::DialectKind::kGoPlugin, go_plugin_.get()}},
       .runtime_dir = runtime_dir_->path(),
       .lanes = options_.workers,
-      .random = [engine = std::minstd_rand(std::random_device()())]() mutable {
-        return std::uniform_real_distribution<>()(engine);
-      }};
+      .random =
+          [engine = std::minstd_rand(std::random_device()())]() mutable {
+            return std::uniform_real_distribution<>()(engine);
+          },
+      .output_files = output_writer_.get()};
   supervisor_ = std::make_unique<plugin::Supervisor>(environment);
   doctor_ = std::make_unique<plugin::Doctor>(environment);
   watch_events();
@@ -170,6 +174,27 @@ std::expected<void, Error> Daemon::open_front() {
   front_socket_ = std::move(*socket);
   // Only who holds the socket may tidy up after the last one who did.
   return runtime_dir_->clear_leftovers();
+}
+
+std::expected<void, Error> Daemon::open_output() {
+  if (options_.log_dir.empty()) return {};
+  if (auto made = platform::make_log_dir(options_.log_dir); !made) return made;
+  // Called on the writer's thread, which may outlive the daemon: the log is all that it may use.
+  output_writer_ =
+      std::make_unique<OutputWriter>(options_.log_dir, [](const OutputWriter::Report& report) {
+        const auto& [kind, plugin, detail, lines] = report;
+        switch (kind) {
+          case OutputWriter::Report::Kind::kFailed:
+            return log_warning("output-file-failed", {{"plugin", plugin}, {"detail", detail}});
+          case OutputWriter::Report::Kind::kWorks:
+            return log_info("output-file-works",
+                            {{"plugin", plugin}, {"lines-lost", std::to_string(lines)}});
+          case OutputWriter::Report::Kind::kLeftOut:
+            return log_warning("output-file-slow",
+                               {{"plugin", plugin}, {"lines-lost", std::to_string(lines)}});
+        }
+      });
+  return {};
 }
 
 void Daemon::run() {
@@ -369,10 +394,15 @@ void Daemon::stop_at_once(const std::string& cause) {
 }
 
 std::string check(const Options& options) {
+  std::string mistakes;
   if (auto manifests = plugin::load_manifests(options.manifests, account_lookup()); !manifests) {
-    return manifests.error().message;
+    mistakes = manifests.error().message;
   }
-  return "";
+  if (options.log_dir.empty()) return mistakes;
+  if (auto usable = platform::check_log_dir(options.log_dir); !usable) {
+    mistakes += (mistakes.empty() ? "" : "\n") + usable.error().message;
+  }
+  return mistakes;
 }
 
 }  // namespace plugind::app

@@ -11,6 +11,7 @@
 
 #include "daemon/app/busy_poll.h"
 #include "daemon/app/options.h"
+#include "daemon/app/output_writer.h"
 #include "daemon/app/self_check.h"
 #include "daemon/app/steady_clock.h"
 #include "daemon/control/control_server.h"
@@ -44,6 +45,7 @@ class Daemon {
 
  private:
   std::expected<void, Error> open_front();
+  std::expected<void, Error> open_output();
   std::expected<plugin::ReloadSummary, Error> reload();
   void upgrade(const std::string& name, plugin::Supervisor::StatusCallback done);
   control::DaemonFacts facts() const;
@@ -73,6 +75,7 @@ class Daemon {
   std::optional<platform::RuntimeDir> runtime_dir_;
   std::optional<platform::SignalSource> signals_;
   std::optional<platform::Lifeline> lifeline_;
+  std::unique_ptr<OutputWriter> output_writer_;  ///< Null without --log-dir.
   std::unique_ptr<plugin::Supervisor> supervisor_;
   std::unique_ptr<plugin::Doctor> doctor_;
   plugin::EventBus::Subscription event_log_;

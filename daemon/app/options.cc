@@ -64,6 +64,7 @@ std::variant<Options, Exit> parse_options(int argc, char** argv) {
   Options options;
   std::string manifests = "/etc/plugind/plugins.d";
   std::string runtime_dir;
+  std::string log_dir;
   std::string busy_poll = "200us";
   std::string workers = "auto";
   HostOptionTexts hosts;
@@ -84,6 +85,11 @@ std::variant<Options, Exit> parse_options(int argc, char** argv) {
   app.add_option("--runtime-dir", runtime_dir,
                  "Directory for plugin sockets and the instances' files, mode 0700. Default: the "
                  "socket's directory")
+      ->type_name("DIR");
+  app.add_option(
+         "--log-dir", log_dir,
+         "Directory of files with what plugins print, NAME.log, mode 0750. Without it there "
+         "are none")
       ->type_name("DIR");
   app.add_option("--log-level", options.log_level, "debug, info, warning or error")
       ->type_name("LEVEL")
@@ -144,6 +150,9 @@ std::variant<Options, Exit> parse_options(int argc, char** argv) {
   options.workers = *worker_count;
   options.manifests = std::filesystem::absolute(manifests).lexically_normal();
   options.runtime_dir = std::filesystem::absolute(runtime_dir).lexically_normal();
+  if (!log_dir.empty()) {
+    options.log_dir = (std::filesystem::absolute(log_dir) / "").lexically_normal().parent_path();
+  }
   return options;
 }
 

@@ -15,6 +15,7 @@ struct Options {
   std::filesystem::path manifests;    ///< Directory of the manifests; absolute.
   std::string socket;                 ///< Address of the front socket.
   std::filesystem::path runtime_dir;  ///< Absolute; the socket's directory unless given.
+  std::filesystem::path log_dir;      ///< Of files with what plugins print; absolute, "" for none.
   std::string log_level = "info";
   std::chrono::microseconds busy_poll{0};  ///< Look so long before a sleep; zero: never.
   std::size_t workers = 1;  ///< Loops that forward, each but the first a thread of its own.

@@ -155,7 +155,7 @@ v1::Manifest to_proto(const plugin::Manifest& manifest) {
                health_timeout, health_failures, stop_idle, stop_drain, stop_grace, host_linger,
                restart_policy, restart_backoff, restart_backoff_max, restart_limit, restart_window,
                upgrade_probation, crashes_keep, calls_timeout, calls_timeout_max, calls_max_message,
-               calls_max_concurrent, calls_queue, access, go_plugin, limits, run_as, umask,
+               calls_max_concurrent, calls_queue, access, go_plugin, output, limits, run_as, umask,
                env_allow, no_new_privileges, sha256, requirements] = manifest;
   v1::Manifest result;
   result.set_file(to_utf8(file.string()));
@@ -205,6 +205,8 @@ v1::Manifest to_proto(const plugin::Manifest& manifest) {
     options.set_cookie_key(to_utf8(cookie_key));
     for (const std::uint32_t one : protocol_versions) options.add_protocol_versions(one);
   }
+  result.set_output_file_size(output.file_size);
+  result.set_output_files(output.files);
   if (limits != plugin::ResourceLimits{}) {
     const auto& [memory, cpu, processes, open_files, required] = limits;
     v1::Limits& some = *result.mutable_limits();
@@ -265,7 +267,7 @@ v1::Instance to_proto(const plugin::InstanceStatus& instance) {
 v1::Plugin to_proto(const plugin::PluginStatus& status) {
   // Whether it is in a crash loop or held, Diagnose tells in words.
   const auto& [manifest, state, cause, since, socket, instances, starts, failures, last_failure,
-               crash_loop, held, calls, crashes, last_crash] = status;
+               crash_loop, held, calls, crashes, last_crash, output_file, output_problem] = status;
   v1::Plugin result;
   *result.mutable_manifest() = to_proto(manifest);
   result.set_state(to_proto(state));
@@ -284,6 +286,8 @@ v1::Plugin to_proto(const plugin::PluginStatus& status) {
     set(*result.mutable_last_crash()->mutable_time(), last_crash->time);
     result.mutable_last_crash()->set_message(to_utf8(last_crash->message));
   }
+  result.set_output_file(to_utf8(output_file));
+  result.set_output_problem(to_utf8(output_problem));
   return result;
 }
 

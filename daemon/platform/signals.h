@@ -21,9 +21,9 @@ enum class Signal {
 };
 std::string_view to_string(Signal signal);  ///< "SIGTERM"
 
-/// Blocks the signals above and SIGCHLD in the calling thread and ignores SIGPIPE.  Call it before
-/// any thread exists (grpc's included): threads inherit the mask.  Plugins get clean signals
-/// whatever is set here (process.h).
+/// Blocks the signals above and SIGCHLD in the calling thread and ignores SIGPIPE and SIGXFSZ. Call
+/// it before any thread exists (grpc's included): threads inherit the mask.  Plugins get clean
+/// signals whatever is set here (process.h).
 std::expected<void, Error> block_signals();
 
 /// Receives the blocked signals on the loop.  At most one object at a time.

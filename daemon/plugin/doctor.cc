@@ -69,6 +69,10 @@ std::vector<Finding> remembered(const PluginStatus& status, bool will_fail) {
         "it has failed " + times + " and does not run; last: " + status.last_failure,
         "see what it printed: `pluginctl logs " + name + "`");
   }
+  if (!status.output_problem.empty()) {
+    add(Severity::kWarning, "output", "what it prints is not in its file: " + status.output_problem,
+        "mend that; `pluginctl logs " + name + "` has the last lines meanwhile");
+  }
   if (status.held) {
     add(Severity::kNote, "start-mode", "it was stopped by an operator, and calls are refused",
         "`pluginctl start " + name + "`");

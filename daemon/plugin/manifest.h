@@ -63,6 +63,15 @@ struct ResourceLimits {
   bool operator==(const ResourceLimits&) const = default;
 };
 
+/// Files that keep what the plugin prints, where the daemon has a directory for them; table
+/// `[output]`.
+struct OutputOptions {
+  std::uint64_t file_size = 10ull << 20;  ///< `output.file_size`: bytes, then another is begun
+  std::uint32_t files = 5;                ///< `output.files`: the current one included; 0: none
+
+  bool operator==(const OutputOptions&) const = default;
+};
+
 /// Whom the plugin runs as: `user` and `group`, looked up when the manifest is read.
 struct RunAs {
   Account user;
@@ -137,6 +146,7 @@ struct Manifest {
   AccessList access;
   GoPluginOptions go_plugin;
 
+  OutputOptions output;
   ResourceLimits limits;
   std::optional<RunAs> run_as;         ///< Absent: the daemon's own user.
   std::optional<std::uint32_t> umask;  ///< `umask`; absent: the daemon's own

@@ -376,6 +376,20 @@ std::vector<ManifestKey> build() {
        .example = "64",
        .doc = "How many calls may wait for an instance to be ready; with `scope = \"host\"`, of "
               "each host. One more is refused at once."},
+      {.name = "output.file_size",
+       .kind = SizeKey{FIELD(std::uint64_t, output.file_size), "64KiB", "16384GiB"},
+       .default_value = "\"10MiB\"",
+       .example = "\"100MiB\"",
+       .doc =
+           "How large a file with what the plugin prints may become before another is begun; see "
+           "[output](operations.md#files-with-what-plugins-print). Without `--log-dir` of the "
+           "daemon there are none."},
+      {.name = "output.files",
+       .kind = CountKey{FIELD(std::uint32_t, output.files), 0, 100},
+       .default_value = "5",
+       .example = "2",
+       .doc = "How many such files there are at most, the current one included. `0`: none of this "
+              "plugin."},
       {.name = "limits.memory",
        .kind = SizeKey{FIELD(std::uint64_t, limits.memory), "1MiB", "16384GiB"},
        .example = "\"512MiB\"",

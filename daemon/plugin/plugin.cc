@@ -397,6 +397,10 @@ PluginStatus Plugin::status() const {
   if (const CrashReport* last = record_->crashes->last()) {
     status.last_crash = CrashSummary{last->ended, last->message};
   }
+  if (record_->output_file) {
+    status.output_file = record_->output_file->path();
+    status.output_problem = record_->output_file->problem();
+  }
   status.state = rest_state_;
   status.cause = rest_cause_;
   status.since = rest_since_;

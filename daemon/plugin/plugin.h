@@ -20,6 +20,7 @@
 #include "daemon/plugin/event.h"
 #include "daemon/plugin/instance.h"
 #include "daemon/plugin/manifest.h"
+#include "daemon/plugin/output_files.h"
 #include "daemon/plugin/output_log.h"
 #include "daemon/plugin/restart_policy.h"
 #include "daemon/plugin/supervisor.h"
@@ -48,6 +49,7 @@ struct PluginRecord {
         calls(std::make_shared<CallCounts>(lanes)) {}
 
   const std::shared_ptr<OutputLog> log;
+  std::shared_ptr<OutputFile> output_file;  ///< Of the log; null: there is none.
   const std::shared_ptr<CrashLog> crashes;
   const std::shared_ptr<CallCounts> calls;  ///< Those of all loops.
   std::uint64_t starts = 0;

@@ -40,9 +40,15 @@ class Supervisor::Impl final : public Register {
   }
 
   std::shared_ptr<Plugin> make(Manifest manifest, std::shared_ptr<PluginRecord> record) {
-    record->crashes->keep(manifest.crashes_keep);
     return std::make_shared<Plugin>(environment, events, numbers, std::move(record),
                                     std::move(manifest));
+  }
+
+  /// The files of a name are as the manifest says that is registered, whoever prints.
+  void open_output_file(const Plugin& plugin) {
+    if (environment.output_files == nullptr) return;
+    PluginRecord& record = *plugin.record();
+    record.output_file = environment.output_files->open(plugin.manifest(), *record.log);
   }
 
   void add(Manifest manifest) {
@@ -52,6 +58,8 @@ class Supervisor::Impl final : public Register {
         make(std::move(manifest),
              before ? before->record() : std::make_shared<PluginRecord>(environment.lanes));
     plugins[name] = plugin;
+    plugin->record()->crashes->keep(plugin->manifest().crashes_keep);
+    open_output_file(*plugin);
     if (before) {
       plugin->succeed(*before, Plugin::HostsInstances::kNone);
       retire(before, "its manifest has changed");
@@ -66,6 +74,7 @@ class Supervisor::Impl final : public Register {
     std::erase_if(unregistered, [&](const auto& one) { return one.lock() == plugin; });
     plugins[plugin->name()] = plugin;
     plugin->record()->crashes->keep(plugin->manifest().crashes_keep);
+    open_output_file(*plugin);
     publish(Event::Kind::kChanged, plugin->name(), cause);
   }
 

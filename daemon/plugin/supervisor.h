@@ -22,6 +22,7 @@
 #include "daemon/plugin/dialect.h"
 #include "daemon/plugin/event.h"
 #include "daemon/plugin/manifest.h"
+#include "daemon/plugin/output_files.h"
 #include "daemon/plugin/output_log.h"
 #include "daemon/plugin/process.h"
 
@@ -67,6 +68,8 @@ struct PluginStatus {
   std::uint64_t calls = 0;
   std::uint64_t crashes = 0;  ///< How many reports are kept.
   std::optional<CrashSummary> last_crash;
+  std::string output_file;     ///< Where what it prints is written to; "" if nowhere.
+  std::string output_problem;  ///< Why nothing can be written there at present; "" if it can.
 };
 
 struct ReloadSummary {
@@ -85,6 +88,7 @@ struct Environment {
   /// A number from 0 up to 1, another one each time, by which restarts are spread.  Left out, they
   /// are not.
   std::function<double()> random = {};
+  OutputFiles* output_files = nullptr;  ///< Null: what plugins print is in no files.
 };
 
 class Supervisor final : public CallTargets {

@@ -82,6 +82,8 @@ std::string written(const Manifest& m) {
   line("restart.limit", std::to_string(m.restart_limit));
   line("restart.window", toml(m.restart_window));
   line("crashes.keep", std::to_string(m.crashes_keep));
+  line("output.file_size", toml(std::to_string(m.output.file_size) + "B"));
+  line("output.files", std::to_string(m.output.files));
   line("calls.timeout", toml(m.calls_timeout));
   line("calls.max_message", toml(std::to_string(m.calls_max_message) + "B"));
   line("calls.queue", std::to_string(m.calls_queue));

@@ -53,6 +53,7 @@ std::expected<void, Error> block_signals() {
   }
   // A blocked signal arrives even if it is inherited as ignored.
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);  // A file over its limit is an error of write.
   return {};
 }
 

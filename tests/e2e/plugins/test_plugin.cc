@@ -184,8 +184,8 @@ class EchoService final : public echo::v1::Echo::Service {
       say(argument);
       return answer("");
     }
-    if (command == "print") {
-      std::puts(argument.c_str());
+    if (command == "print") {  // all that follows, spaces and line ends included
+      std::puts(payload.substr(std::min(payload.size(), std::strlen("!print "))).c_str());
       std::fflush(stdout);
       return answer("");
     }

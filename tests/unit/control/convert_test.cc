@@ -56,6 +56,7 @@ plugin::Manifest full_manifest() {
   manifest.go_plugin.cookie_key = "KEY";
   manifest.go_plugin.cookie_value = "secret";
   manifest.go_plugin.protocol_versions = {11, 12};
+  manifest.output = {.file_size = 25, .files = 26};
   manifest.limits = {.memory = 13, .cpu = 14, .processes = 15, .open_files = 16, .required = true};
   manifest.run_as.emplace();
   manifest.run_as->user = {1'001, "ada"};
@@ -163,6 +164,8 @@ max_instances: 20
 stop_idle {
   seconds: 24
 }
+output_file_size: 25
+output_files: 26
 health_interval {
   seconds: 21
 }
@@ -221,6 +224,8 @@ TEST(Convert, TellsAllOfAPluginAndItsInstances) {
   status.calls = 9;
   status.crashes = 10;
   status.last_crash = plugin::CrashSummary{kTime, "worse \xFF"};
+  status.output_file = "/var/log/kv.log";
+  status.output_problem = "it is full";
   v1::Plugin plugin = to_proto(status);
   plugin.clear_manifest();
   EXPECT_EQ(text_of(plugin), R"(state: INSTANCE_STATE_BACKOFF
@@ -278,6 +283,8 @@ last_crash {
   }
   message: "worse \357\277\275"
 }
+output_file: "/var/log/kv.log"
+output_problem: "it is full"
 )");
 }
 
@@ -365,6 +372,8 @@ TEST(Convert, TellsAllOfALogLine) {
   line.stream = plugin::OutputStream::kStderr;
   line.text = "words";
   line.truncated = true;
+  line.level = plugin::LogLevel::kError;
+  line.continuation = true;
   EXPECT_EQ(text_of(to_proto(line)), R"(sequence: 1
 time {
   seconds: 1700000000
@@ -374,6 +383,8 @@ instance: "kv#1"
 stream: OUTPUT_STREAM_STDERR
 text: "words"
 truncated: true
+level: LOG_LEVEL_ERROR
+continuation: true
 )");
 }
 

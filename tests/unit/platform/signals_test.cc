@@ -1,6 +1,8 @@
 #include "daemon/platform/signals.h"
 
 #include <pthread.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -16,6 +18,7 @@ class SignalsTest : public LoopTest {
   void SetUp() override {
     ::pthread_sigmask(SIG_SETMASK, nullptr, &old_);
     old_pipe_ = ::signal(SIGPIPE, SIG_DFL);
+    old_file_ = ::signal(SIGXFSZ, SIG_DFL);
     ::signal(SIGHUP, SIG_IGN);  // as nohup leaves it
     ASSERT_TRUE(block_signals());
     auto source = SignalSource::open(io_.get_executor());
@@ -25,11 +28,13 @@ class SignalsTest : public LoopTest {
   void TearDown() override {
     source_.reset();
     ::signal(SIGPIPE, old_pipe_);
+    ::signal(SIGXFSZ, old_file_);
     ::pthread_sigmask(SIG_SETMASK, &old_, nullptr);
   }
 
   sigset_t old_;
   void (*old_pipe_)(int) = nullptr;
+  void (*old_file_)(int) = nullptr;
   std::unique_ptr<SignalSource> source_;
 };
 
@@ -53,6 +58,19 @@ TEST_F(SignalsTest, SigpipeKillsNobody) {
   EXPECT_EQ(::write(ends[1], "x", 1), -1);
   EXPECT_EQ(errno, EPIPE);
   ::close(ends[1]);
+}
+
+TEST_F(SignalsTest, AFileOverItsLimitKillsNobody) {
+  const UniqueFd file(::memfd_create("file", MFD_CLOEXEC));
+  struct rlimit before;
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const rlimit tight{0, before.rlim_max};
+  ::setrlimit(RLIMIT_FSIZE, &tight);
+  const ssize_t written = ::write(file.get(), "x", 1);
+  const int error = errno;
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  EXPECT_EQ(written, -1);
+  EXPECT_EQ(error, EFBIG);
 }
 
 TEST_F(SignalsTest, WaitingCanBeCancelled) {

@@ -169,6 +169,19 @@ TEST(RememberedTest, AFailureIsAnErrorUnlessItRunsOrTheCauseIsKnown) {
   EXPECT_EQ(remembered(status, false)[0].severity, Severity::kWarning);
 }
 
+TEST(RememberedTest, AFileThatCannotBeWrittenIsAWarning) {
+  PluginStatus status = status_of("kv");
+  status.output_file = "/log/kv.log";
+  EXPECT_TRUE(remembered(status, false).empty());
+  status.output_problem = "cannot write to /log/kv.log: it is full";
+  const auto findings = remembered(status, false);
+  ASSERT_EQ(findings.size(), 1u);
+  EXPECT_EQ(findings[0].severity, Severity::kWarning);
+  EXPECT_EQ(findings[0].check, "output");
+  EXPECT_EQ(findings[0].what,
+            "what it prints is not in its file: cannot write to /log/kv.log: it is full");
+}
+
 TEST(RememberedTest, WhoKeepsItFromStarting) {
   PluginStatus status = status_of("kv");
   status.manifest.start_mode = StartMode::kManual;

@@ -44,6 +44,7 @@ TEST(ManifestTest, MinimalTakesDefaults) {
   EXPECT_EQ(m.scope, Scope::kShared);
   EXPECT_EQ(m.start_timeout, 60s);
   EXPECT_EQ(m.calls_max_message, 256u << 20);
+  EXPECT_EQ(m.output, (OutputOptions{.file_size = 10u << 20, .files = 5}));
 }
 
 TEST(ManifestTest, ReadsEveryKey) {
@@ -66,6 +67,8 @@ calls.max_message = "64KiB"
 calls.max_concurrent = 70
 calls.queue = 7
 crashes.keep = 8
+output.file_size = "1GiB"
+output.files = 0
 access.users = [1000, 0]
 access.groups = []
 
@@ -98,6 +101,7 @@ cookie_value = "d602"
   EXPECT_EQ(m.calls_max_concurrent, 70u);
   EXPECT_EQ(m.calls_queue, 7u);
   EXPECT_EQ(m.crashes_keep, 8u);
+  EXPECT_EQ(m.output, (OutputOptions{.file_size = 1u << 30, .files = 0}));
   EXPECT_FALSE(m.access.everybody);
   EXPECT_EQ(m.access.users, (std::vector<Account>{{1'000, ""}, {0, ""}}));
   EXPECT_EQ(m.access.groups, std::vector<Account>{});
@@ -270,6 +274,10 @@ INSTANTIATE_TEST_SUITE_P(Lines, ManifestBadLineTest, testing::Values(
     BadLine{"access.groups = [\"\"]", "3:18: `access.groups`: \"\" is no group of this system"},
     BadLine{"access.owner = 1", "3:8: unknown key `access.owner`; did you mean `access.users`?"},
     BadLine{"crashes.keep = 101", "3:16: `crashes.keep` must be from 0 to 100, not 101"},
+    BadLine{"output.file_size = \"63KiB\"", "3:20: `output.file_size` must be from 64KiB to 16384GiB, not 63KiB"},
+    BadLine{"output.file_size = 10", "3:20: `output.file_size` must be a size with its unit, as text, not a number; for example \"100MiB\""},
+    BadLine{"output.files = 101", "3:16: `output.files` must be from 0 to 100, not 101"},
+    BadLine{"output.file = 1", "3:8: unknown key `output.file`; did you mean `output.files`?"},
     BadLine{"restart.limit = -1", "3:17: `restart.limit` must be from 0 to 1000, not -1"},
     BadLine{"restart.backoff = \"1m\"", "3:9: `restart.backoff` is longer than `restart.backoff_max`"},
     BadLine{"services = [\"a.B\", \"a.B\"]", "3:20: `services`: \"a.B\" stands twice"},

@@ -46,7 +46,8 @@ class SupervisorTest : public ::testing::Test {
         .dialects = {{DialectKind::kNative, &dialect_}, {DialectKind::kGoPlugin, &dialect_}},
         .runtime_dir = directory_,
         .lanes = lanes,
-        .random = [this] { return random_; }});
+        .random = [this] { return random_; },
+        .output_files = output_files_});
     watch_ = supervisor_->events().watch([this](const Event& event) {
       events_.push_back(event);
       if (event.kind == Event::Kind::kState && !event.instance.empty()) check(event);
@@ -109,6 +110,7 @@ class SupervisorTest : public ::testing::Test {
   testing::FakeDialect dialect_;
   double random_ = 0;
   std::filesystem::path directory_;
+  OutputFiles* output_files_ = nullptr;  // Of supervisors that with_lanes() makes.
   std::unique_ptr<Supervisor> supervisor_;
   EventBus::Subscription watch_;
   std::vector<Event> events_;

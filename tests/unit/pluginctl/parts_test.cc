@@ -99,6 +99,23 @@ TEST(Text, Durations) {
   }
 }
 
+TEST(Text, TimesSince) {
+  const auto now = std::chrono::system_clock::time_point(std::chrono::hours(1));
+  const auto seconds = [&](std::string_view text) -> std::int64_t {
+    const auto time = parse_since(text, now);
+    return time ? time->seconds() : -1;
+  };
+  EXPECT_EQ(seconds("10m"), 3'000);
+  EXPECT_EQ(parse_since("1500ms", now)->nanos(), 500'000'000);
+  EXPECT_EQ(seconds("1970-01-01T00:00:07Z"), 7);
+  EXPECT_EQ(seconds("1970-01-01T01:00:07.25+01:00"), 7);
+  for (const char* wrong : {"", "yesterday", "10", "1970-01-01 00:00:07", "1970-01-01T00:00:07",
+                            "1970-13-01T00:00:07Z"}) {
+    EXPECT_FALSE(parse_since(wrong, now)) << wrong;
+  }
+  EXPECT_NE(parse_since("x", now).error().find("such as 10m"), std::string::npos);
+}
+
 TEST(Text, Ages) {
   const std::chrono::system_clock::time_point now{std::chrono::seconds(1'000'000)};
   const auto text = [&](std::int64_t seconds) {
