@@ -190,7 +190,8 @@ def upgrade(tools: Tools, load: Load, write_manifest: Callable[[str], None],
         command = subprocess.Popen(tools.command("upgrade", "echo"), stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
-            eventually(lambda: tools.instances().get(old) == "INSTANCE_STATE_DRAINING",
+            eventually(lambda: command.poll() is not None  # It failed.
+                       or tools.instances().get(old) == "INSTANCE_STATE_DRAINING",
                        "the old instance in reserve")
             kept = stream.answers("answered by the old one") and stream.end() == ""
             output, errors = command.communicate(timeout=DEADLINE)
