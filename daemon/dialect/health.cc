@@ -1,6 +1,7 @@
 #include "daemon/dialect/health.h"
 
 #include <algorithm>
+#include <boost/asio/this_coro.hpp>
 
 #include "daemon/dialect/protobuf.h"
 #include "daemon/plugin/printable.h"
@@ -74,11 +75,15 @@ boost::asio::awaitable<std::expected<void, Error>> await_serving(plugin::Connect
       question.service.empty() ? "" : encode_string_field(1, question.service);
   for (milliseconds pause = kFirstPause;; pause = std::min(pause * 2, kLongestPause)) {
     const auto result =
-        co_await connection.unary("/grpc.health.v1.Health/Check", request, question.timeout);
-    if (!result) co_return std::unexpected(result.error());
-    Verdict verdict = judge(*result, question);
-    if (verdict.ready) co_return std::expected<void, Error>{};
-    last_answer = std::move(verdict.answer);
+        co_await connection.unary("/" + std::string(kHealthCheck), request, question.timeout);
+    // What comes of it when the caller gives up is no answer.
+    const auto state = co_await boost::asio::this_coro::cancellation_state;
+    if (state.cancelled() == boost::asio::cancellation_type::none) {
+      if (!result) co_return std::unexpected(result.error());
+      Verdict verdict = judge(*result, question);
+      if (verdict.ready) co_return std::expected<void, Error>{};
+      last_answer = std::move(verdict.answer);
+    }
     co_await clock.sleep(pause);
   }
 }
