@@ -4,7 +4,8 @@
 # usage: scripts/demo.sh [--strict]
 #
 # Installs what is needed, builds, starts a private daemon on a socket of its own, has every sample
-# host call the real plugins through it, and prints one table.  Exits 0 only if all rows are right.
+# host call the real plugins through it, then kills a plugin and upgrades it while it is called all the
+# time, and prints one table.  Exits 0 only if all rows are right.
 # A row whose language is missing on this machine says what to install; with --strict that is a
 # failure.  Nothing is left behind but build/ and the caches.
 set -euo pipefail

@@ -1,9 +1,10 @@
 #!/bin/bash
 # Installs what is needed, builds, and runs every test.
 #
-# usage: scripts/test.sh [--only SUITE]... [--list] [--strict | --no-strict] [--verbose]
+# usage: scripts/test.sh [--only SUITE]... [--repeat N] [--list] [--strict | --no-strict] [--verbose]
 #
 #   --only SUITE  run this suite and build what it needs; may be given several times
+#   --repeat N    run the suites of --only N times, whether one fails or not; what they need runs once
 #   --list        list the suites and exit
 #   --strict      a missing toolchain (Go, Rust, Node.js, PHP, Python, Java) is a failure; the
 #                 default where CI=true or the machine has all of them
@@ -30,7 +31,7 @@ list_suites() {
   done
 }
 
-only=() strict='' verbose=''
+only=() repeat=1 strict='' verbose=''
 while (($#)); do
   case $1 in
     -h | --help) usage; exit 0 ;;
@@ -40,6 +41,11 @@ while (($#)); do
       grep -q "^$2 " <<<"$(list_suites)" || die "no suite is called $2; --list names them"
       shift
       ;;
+    --repeat)
+      repeat=${2:?--repeat needs a number}
+      [[ $repeat =~ ^[1-9][0-9]{0,3}$ ]] || die "--repeat takes a number from 1 to 9999, not $repeat"
+      shift
+      ;;
     --strict) strict=1 ;;
     --no-strict) strict=0 ;;
     -v | --verbose) verbose=1 ;;
@@ -47,6 +53,7 @@ while (($#)); do
   esac
   shift
 done
+((repeat == 1 || ${#only[@]} > 0)) || die '--repeat needs --only: name the suites to repeat'
 
 install_dependencies tests
 if [[ -z $strict ]]; then
@@ -71,9 +78,9 @@ trap end_running INT TERM HUP
 lines_of() { cat "$(results_of "$1")" 2>/dev/null | grep -c "^$2"$'\t'; }
 
 names=() seconds=()
-run_suite() {
+run_suite() {  # FILE [SUFFIX OF ITS NAME]
   local file=$1 name results log started=$SECONDS code limit before
-  name=$(suite_name "$file")
+  name=$(suite_name "$file")${2:-}
   results=$(results_of "$name")
   log=$PLUGIND_LOGS/$name.log
   limit=$(sed -n 's/^suite_timeout=//p' "$file")
@@ -121,6 +128,7 @@ wanted() {
   return 1
 }
 
+named=("${only[@]}")
 # What the wanted suites need runs too: "suite_after='build plugins'".
 for ((i = 0; i < ${#only[@]}; i++)); do
   for before in $(suite_after "$(echo "$PLUGIND_ROOT"/scripts/suites/[0-9]*-"${only[i]}".sh)"); do
@@ -131,6 +139,12 @@ done
 started=$SECONDS
 for file in "${suite_files[@]}"; do
   wanted "$(suite_name "$file")" && run_suite "$file"
+done
+only=("${named[@]}")
+for ((round = 2; round <= repeat; round++)); do
+  for file in "${suite_files[@]}"; do
+    wanted "$(suite_name "$file")" && run_suite "$file" "#$round"
+  done
 done
 
 print_named() {  # OUTCOME TITLE

@@ -211,6 +211,7 @@ void Daemon::start_control() {
     log_error("control-failed", {{"detail", started.error().message}});
     return stop("the control service cannot start");
   }
+  forwarder_->connect_control();
   notifier_.ready();
   log_debug("control-started", {{"socket", socket.string()}});
 }

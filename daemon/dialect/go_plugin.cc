@@ -87,6 +87,7 @@ class GoPluginGreeting : public Greeting {
 
     auto connection = co_await connect(handshake->endpoint);
     if (!connection) co_return std::unexpected(std::move(connection.error()));
+    connected_ = true;
     // Early: until somebody reads it, the plugin blocks as soon as it prints more than a pipe
     // holds.
     copy_stdio(**connection, context_.instance, context_.log, context_.clock);
@@ -104,10 +105,11 @@ class GoPluginGreeting : public Greeting {
                         "it is not ready after " + describe(after) + ": " + health_);
     }
     if (!address_.empty()) {
-      return make_error(Reason::kStartTimeout,
-                        "it announced " + address_ +
-                            ", and nothing answered there as a gRPC server within " +
-                            describe(after) + " of its start");
+      const std::string what =
+          connected_ ? "its gRPC server there did not answer " + std::string(kHealthCheck)
+                     : "nothing answered there as a gRPC server";
+      return make_error(Reason::kStartTimeout, "it announced " + address_ + ", and " + what +
+                                                   " within " + describe(after) + " of its start");
     }
     if (const std::string noise = reader_.describe_noise(); !noise.empty()) {
       return make_error(Reason::kHandshakeInvalid,
@@ -165,7 +167,8 @@ class GoPluginGreeting : public Greeting {
   HandshakeReader reader_;
   plugin::Gate line_came_;
   std::string address_;  // Once it was announced; fit to be shown.
-  std::string health_;   // The last answer that was not "ready".
+  bool connected_ = false;
+  std::string health_;  // The last answer that was not "ready".
 };
 
 class GoPluginDialect : public plugin::Dialect {

@@ -12,6 +12,8 @@
 
 namespace plugind::dialect {
 
+constexpr std::string_view kHealthCheck = "grpc.health.v1.Health/Check";
+
 struct HealthQuestion {
   std::string service;  ///< "" asks about the server as a whole.
   /// A server that does not know `service` (NOT_FOUND, SERVICE_UNKNOWN) counts as ready.

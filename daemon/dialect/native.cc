@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/asio/experimental/awaitable_operators.hpp>
+#include <map>
 #include <utility>
 
 #include "daemon/dialect/examine.h"
@@ -56,13 +57,15 @@ class NativeGreeting : public Greeting {
     for (milliseconds pause = kFirstPause;; pause = std::min(pause * 2, kLongestPause)) {
       Greeted greeted = co_await connect_to_either();
       health_.clear();
+      connected_ = true;
       HealthQuestion question = health_question(request_bound(manifest_));
       const auto serving =
           co_await await_serving(*greeted.connection, std::move(question), clock_, health_);
       if (serving) co_return greeted;
       // It closed the connection.  If it still runs, it may take another one.
       health_.clear();
-      failure_ = serving.error().message;
+      connected_ = false;
+      failures_[greeted.endpoint.address] = serving.error().message;
       greeted.connection.reset();
       co_await clock_.sleep(pause);
     }
@@ -73,10 +76,17 @@ class NativeGreeting : public Greeting {
       return make_error(Reason::kNotReady,
                         "it is not ready after " + describe(after) + ": " + health_);
     }
+    if (connected_) {
+      return make_error(Reason::kStartTimeout, "it took the connection, and did not answer " +
+                                                   std::string(kHealthCheck) + " within " +
+                                                   describe(after) + " of its start");
+    }
     std::string message = "no gRPC server answers after " + describe(after) +
                           ", neither on PLUGIND_LISTEN=unix:" + addresses_.announced +
                           " nor on descriptor 3";
-    if (!failure_.empty()) message += " (last: " + failure_ + ")";
+    std::string last;
+    for (const auto& [address, failure] : failures_) last += (last.empty() ? "" : "; ") + failure;
+    if (!last.empty()) message += " (last: " + last + ")";
     return make_error(Reason::kStartTimeout,
                       message +
                           "; the program must listen on one of them, or start.timeout is "
@@ -101,7 +111,7 @@ class NativeGreeting : public Greeting {
       if (connection) {
         co_return Greeted{std::move(*connection), std::move(endpoint), 0};
       }
-      failure_ = connection.error().message;
+      failures_[endpoint.address] = connection.error().message;
       const plugin::Clock::Duration pause = (clock_.now() - began) / kPartOfWait;
       co_await clock_.sleep(std::clamp<plugin::Clock::Duration>(pause, kFirstPause, kLongestPause));
     }
@@ -111,8 +121,10 @@ class NativeGreeting : public Greeting {
   plugin::Connector& connector_;
   plugin::Clock& clock_;
   const Addresses addresses_;
-  std::string health_;   // The last answer that was not "ready".
-  std::string failure_;  // Why the last connection failed.
+  bool connected_ = false;
+  std::string health_;  // The last answer that was not "ready".
+  // Why the last connection failed, by address.
+  std::map<std::string, std::string> failures_;
 };
 
 class NativeDialect : public plugin::Dialect {

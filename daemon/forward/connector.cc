@@ -73,11 +73,16 @@ UpstreamConnector::connect(plugin::Endpoint endpoint, std::chrono::milliseconds 
   auto greeted = co_await (wait_greeted(*core) || timer.async_wait(asio::redirect_error(
                                                       asio::use_awaitable, timer_error)));
   if (core->settings_seen() && !core->closed()) co_return connection;
-  co_return std::unexpected(
-      failed(endpoint.address, greeted.index() == 1
-                                   ? "it did not answer as an HTTP/2 server within " +
-                                         std::to_string(timeout.count()) + " ms"
-                                   : "it closed the connection before its HTTP/2 settings"));
+  std::string why = "it closed the connection before its HTTP/2 settings";
+  const auto state = co_await asio::this_coro::cancellation_state;
+  if (state.cancelled() != asio::cancellation_type::none) {
+    why = "no HTTP/2 settings came from it";
+  } else if (greeted.index() == 1) {
+    why = "it did not answer as an HTTP/2 server within " + std::to_string(timeout.count()) + " ms";
+  } else if (!core->broken_by().empty()) {
+    why = "it does not speak HTTP/2 (" + core->broken_by() + ")";
+  }
+  co_return std::unexpected(failed(endpoint.address, why));
 }
 
 }  // namespace plugind::forward

@@ -15,6 +15,7 @@ Forwarder::Forwarder(boost::asio::any_io_executor loop, FlushQueue& queue,
       policy_(std::move(policy)),
       report_(std::move(report)),
       admission_(policy_.connections, policy_.access),
+      reserve_(loop),
       hosts_([&supervisor](plugin::HostId host) { supervisor.host_gone(host); },
              [&supervisor](plugin::HostId host) { supervisor.host_back(host); }),
       connections_(workers.count),
@@ -37,13 +38,20 @@ Forwarder::Forwarder(boost::asio::any_io_executor loop, FlushQueue& queue,
 
 Forwarder::~Forwarder() = default;
 
+Report Forwarder::report_of_listeners() {
+  return [this](const std::string& event, const std::string& detail) {
+    const auto line = refusals_.note(event, detail, std::chrono::steady_clock::now());
+    if (line) report_(event, *line);
+  };
+}
+
 void Forwarder::listen(platform::LocalSocket front) {
   front_ = Listener::open(
-      loop_, policy_, std::move(front),
+      loop_, policy_, reserve_, std::move(front),
       [this](Transport::Socket& socket, const platform::PeerIdentity& peer) {
         return on_accepted(socket, "", peer);
       },
-      report_);
+      report_of_listeners());
   front_->start();
 }
 
@@ -78,6 +86,11 @@ void Forwarder::open_plugin_sockets() {
   }
 }
 
+void Forwarder::connect_control() {
+  lane_.connect_control();
+  for (const auto& worker : workers_) worker->connect_control();
+}
+
 void Forwarder::plugins_changed() {
   if (workers_.empty()) return;
   const std::vector<PluginFacts> facts = facts_of(supervisor_);
@@ -93,11 +106,11 @@ void Forwarder::open_plugin_socket(const std::string& name) {
     return;
   }
   auto listener = Listener::open(
-      loop_, policy_, std::move(*socket),
+      loop_, policy_, reserve_, std::move(*socket),
       [this, name](Transport::Socket& connection, const platform::PeerIdentity& peer) {
         return on_accepted(connection, name, peer);
       },
-      report_);
+      report_of_listeners());
   listener->start();
   plugin_sockets_.emplace(name, std::move(listener));
 }

@@ -13,6 +13,7 @@
 #include "daemon/forward/admission.h"
 #include "daemon/forward/connector.h"
 #include "daemon/forward/context.h"
+#include "daemon/forward/descriptor_reserve.h"
 #include "daemon/forward/flush_queue.h"
 #include "daemon/forward/host_table.h"
 #include "daemon/forward/lane.h"
@@ -46,6 +47,9 @@ class Forwarder {
   void listen(platform::LocalSocket front);
   /// Gives every registered plugin its plugin socket, now and whenever one is added or removed.
   void open_plugin_sockets();
+  /// To be called when the control service serves.  Who has no descriptor left cannot connect to it
+  /// any more, and grpc++, if it meets that in the place of its accept, never accepts again.
+  void connect_control();
   /// To be called after each Supervisor::apply().
   void plugins_changed();
 
@@ -59,6 +63,8 @@ class Forwarder {
   std::size_t connections() const;
 
  private:
+  /// Bounded, as peers can cause what listeners report as fast as they like.
+  Report report_of_listeners();
   void open_plugin_socket(const std::string& name);
   void close_plugin_socket(const std::string& name);
   std::optional<std::string> on_accepted(Transport::Socket& socket, const std::string& bound_plugin,
@@ -73,6 +79,7 @@ class Forwarder {
   const Report report_;
   Admission admission_;
   RefusalLog refusals_;
+  DescriptorReserve reserve_;
   HostTable hosts_;
   std::vector<std::size_t> connections_;  ///< Of each lane.
   const std::shared_ptr<void> alive_ = std::make_shared<int>(0);

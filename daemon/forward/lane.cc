@@ -66,6 +66,10 @@ void Lane::drain() {
   for (const auto& [key, downstream] : connections_) downstream->drain();
 }
 
+void Lane::connect_control() {
+  if (control_.ready() == nullptr) control_.wait([](const auto&) {});
+}
+
 void Lane::close() {
   const FlushQueue::Turn turn(context_.queue);
   close_if([](const Downstream&) { return true; });

@@ -10,6 +10,9 @@ namespace {
 // After an accept that failed for want of descriptors or memory: trying at once would only spin.
 constexpr std::chrono::milliseconds kPause{100};
 
+const char* const kNoDescriptors =
+    "plugind has as many open files as it may (LimitNOFILE=, ulimit -n)";
+
 /// RFC 9113, 6.8.
 std::string goaway_frame(std::uint32_t error_code, const std::string& text) {
   const std::size_t size = 8 + text.size();
@@ -22,19 +25,23 @@ std::string goaway_frame(std::uint32_t error_code, const std::string& text) {
 
 }  // namespace
 
-Listener::Listener(asio::any_io_executor loop, const HostPolicy& policy,
+Listener::Listener(asio::any_io_executor loop, const HostPolicy& policy, DescriptorReserve& reserve,
                    platform::LocalSocket socket, Accepted accepted, Report report)
     : policy_(policy),
+      reserve_(reserve),
       accepted_(std::move(accepted)),
       report_(std::move(report)),
       socket_(std::move(socket)),
       acceptor_(loop, asio::local::stream_protocol(), socket_.release()),
-      pause_(loop) {}
+      pause_(loop) {
+  boost::system::error_code ignored;
+  acceptor_.non_blocking(true, ignored);  // For refuse_one().
+}
 
 std::shared_ptr<Listener> Listener::open(asio::any_io_executor loop, const HostPolicy& policy,
-                                         platform::LocalSocket socket, Accepted accepted,
-                                         Report report) {
-  return std::shared_ptr<Listener>(new Listener(std::move(loop), policy, std::move(socket),
+                                         DescriptorReserve& reserve, platform::LocalSocket socket,
+                                         Accepted accepted, Report report) {
+  return std::shared_ptr<Listener>(new Listener(std::move(loop), policy, reserve, std::move(socket),
                                                 std::move(accepted), std::move(report)));
 }
 
@@ -50,7 +57,13 @@ void Listener::accept() {
 void Listener::on_accept(const boost::system::error_code& ec, Transport::Socket socket) {
   if (closed_ || ec == asio::error::operation_aborted) return;
   if (ec) {
-    if (ec != asio::error::connection_aborted) report_("accept-failed", ec.message());
+    if (ec == asio::error::no_descriptors) {
+      report_("accept-failed",
+              std::string(kNoDescriptors) + ": raise that limit, or lower --max-connections");
+      if (refuse_one()) return accept();
+    } else if (ec != asio::error::connection_aborted) {
+      report_("accept-failed", ec.message());
+    }
     pause_.expires_after(kPause);
     pause_.async_wait([self = shared_from_this()](const boost::system::error_code& stopped) {
       if (!stopped && !self->closed_) self->accept();
@@ -63,6 +76,19 @@ void Listener::on_accept(const boost::system::error_code& ec, Transport::Socket 
     report_("peer-unknown", peer.error().message);
   }
   accept();
+}
+
+/// Takes a connection with the descriptor in reserve, only to say that there is none.
+bool Listener::refuse_one() {
+  bool refused = false;
+  reserve_.lend([&] {
+    Transport::Socket socket(acceptor_.get_executor());
+    boost::system::error_code ec;
+    acceptor_.accept(socket, ec);
+    if (!ec) refuse(socket, kNoDescriptors);
+    refused = !ec;
+  });
+  return refused;
 }
 
 // GOAWAY where the client expects SETTINGS: so its attempt to connect has failed, and it waits

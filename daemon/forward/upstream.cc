@@ -88,8 +88,9 @@ void UpstreamCore::lose_streams() {
   }
 }
 
-void UpstreamCore::on_transport_closed(const std::string&) {
+void UpstreamCore::on_transport_closed(const std::string& why) {
   closed_ = true;
+  if (why.starts_with("protocol error")) broken_by_ = why;
   const auto keep = std::exchange(self_, nullptr);
   lose_streams();
   give_places();

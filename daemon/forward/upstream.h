@@ -44,6 +44,8 @@ class UpstreamCore final : public std::enable_shared_from_this<UpstreamCore>,
   bool accepts_streams() const { return !closed_ && !going_away_; }
   bool closed() const { return closed_; }
   bool settings_seen() const { return settings_seen_; }
+  /// Once it has closed: how the peer broke the protocol; "" if it did not.
+  const std::string& broken_by() const { return broken_by_; }
   /// Cancelled on every change of the three above, and by later settings.
   boost::asio::steady_timer& changed() { return changed_; }
 
@@ -79,6 +81,7 @@ class UpstreamCore final : public std::enable_shared_from_this<UpstreamCore>,
   };
   boost::intrusive::list<PlaceWait, boost::intrusive::constant_time_size<false>> places_;
   std::shared_ptr<UpstreamCore> self_;  // Keeps a released core until its last stream has ended.
+  std::string broken_by_;
   bool fresh_ = true;
   bool closed_ = false;
   bool going_away_ = false;
@@ -99,6 +102,7 @@ class Upstream final : public plugin::Connection {
                      std::function<void(std::string_view)> on_message,
                      std::function<void(plugin::CallResult)> on_end) override;
   bool alive() const override { return core_->accepts_streams(); }
+  std::string broken_by() const override { return core_->broken_by(); }
   boost::asio::awaitable<void> wait_closed() override;
 
  private:

@@ -60,6 +60,10 @@ void Worker::drain() {
   port_->post([this] { lane_.drain(); });
 }
 
+void Worker::connect_control() {
+  port_->post([this] { lane_.connect_control(); });
+}
+
 void Worker::replace_plugins(std::vector<PluginFacts> plugins) {
   port_->post([this, plugins = std::move(plugins)] { plugins_.replace(plugins); });
 }

@@ -43,6 +43,9 @@ class Connection {
                              std::function<void(CallResult)> on_end) = 0;
 
   virtual bool alive() const = 0;
+  /// Of one that has closed: what the peer did wrong, for which this side closed it; "" if that was
+  /// not so.
+  virtual std::string broken_by() const { return ""; }
   /// Completes when the connection has failed or been closed.
   virtual boost::asio::awaitable<void> wait_closed() = 0;
 };

@@ -202,7 +202,10 @@ asio::awaitable<void> Instance::run() {
   tell_losses(error);
   log_->finish(id_, environment_.clock.wall_now());
   std::error_code ignored;
-  std::filesystem::remove_all(directory_, ignored);
+  // An empty one goes without a descriptor, of which there may be none left.
+  if (!std::filesystem::remove(directory_, ignored)) {
+    std::filesystem::remove_all(directory_, ignored);
+  }
   set_state(failure ? InstanceState::kFailed : InstanceState::kStopped,
             failure ? failure->message : stop_cause_);
   owner_->on_ended(*this, failure);
@@ -394,12 +397,15 @@ asio::awaitable<void> Instance::stop_sequence() {
 }
 
 Error Instance::closed_error() const {
-  return {Reason::kPluginProtocolError,
-          "plugin '" + manifest_->name + "' (" +
-              (started_.process ? "pid " + std::to_string(started_.process->pid()) : id_) +
-              ") closed its connection during the call but still runs; see `pluginctl logs " +
-              manifest_->name + "`.",
-          {{"plugin", manifest_->name}}};
+  const std::string broken_by = started_.connection ? started_.connection->broken_by() : "";
+  return {
+      Reason::kPluginProtocolError,
+      "plugin '" + manifest_->name + "' (" +
+          (started_.process ? "pid " + std::to_string(started_.process->pid()) : id_) + ") " +
+          (broken_by.empty() ? "closed its connection during the call"
+                             : "broke HTTP/2, which ended its connection (" + broken_by + "),") +
+          " but still runs; see `pluginctl logs " + manifest_->name + "`.",
+      {{"plugin", manifest_->name}}};
 }
 
 Error Instance::crash_error(const ExitStatus& status) {

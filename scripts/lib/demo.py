@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Has every sample host call the real plugins through a private daemon, and prints one table.
+"""Has every sample host call the real plugins through a private daemon, lets a plugin crash and
+exchanges it under load, and prints one table.
 
 usage: demo.py --build DIR --plugins DIR --go-hosts DIR [--missing LANGUAGE=HINT]... [--strict]
                [--tsv FILE]
@@ -17,6 +18,7 @@ from typing import Dict, List, NamedTuple
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 sys.path.insert(0, os.path.join(ROOT, "scripts", "lib"))
 
+import incidents  # noqa: E402
 from private_daemon import DaemonError, PrivateDaemon, processes_of  # noqa: E402
 
 HOST_TIMEOUT = 180  # seconds; a host makes about a dozen calls
@@ -123,6 +125,20 @@ def all_rows(options, missing: Dict[str, str]) -> List[Row]:
     return rows
 
 
+def incident_rows(options) -> List[Row]:
+    def say(text: str) -> None:
+        print("\n".join("   " + line for line in text.splitlines()), flush=True)
+
+    print("== a crash, its report, a restart and an upgrade, under load", flush=True)
+    proto = os.path.join(ROOT, "plugins", "proto", "echo.proto")
+    rows = [Row("pluginctl", f"{incidents.CALLERS} callers", "echo", one.what,
+                "ok" if one.good else "FAIL", one.result,
+                f"{one.milliseconds:.1f}" if one.milliseconds else "")
+            for one in incidents.show(options.build, proto, say)]
+    print()
+    return rows
+
+
 def print_table(rows: List[Row]) -> None:
     header = Row("host", "route", "plugin", "call", "", "result", "ms")
     lines = [header] + rows
@@ -151,7 +167,7 @@ def main() -> int:
         setattr(options, name, os.path.abspath(getattr(options, name)))
     missing = dict(one.split("=", 1) for one in options.missing)
     try:
-        rows = all_rows(options, missing)
+        rows = all_rows(options, missing) + incident_rows(options)
     except DaemonError as error:
         print(error, file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-suite_about='every sample host calls the real plugins (what scripts/demo.sh shows)'
+suite_about='every sample host calls the real plugins; a crash and an upgrade (what scripts/demo.sh shows)'
 suite_after='build plugins'
 
 suite_run() {

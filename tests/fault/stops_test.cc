@@ -8,14 +8,14 @@
 #include <future>
 #include <string>
 
-#include "tests/e2e/daemon_test.h"
+#include "tests/fault/fault_test.h"
 
 namespace plugind::e2e {
 namespace {
 
 using ::testing::HasSubstr;
 
-class StandStill : public DaemonTest {
+class StandStill : public FaultTest {
  protected:
   /// A call that gives up soon.
   grpc::Status short_call(const std::shared_ptr<grpc::Channel>& channel) const {
@@ -49,6 +49,9 @@ class StandStill : public DaemonTest {
 TEST_F(StandStill, APluginThatDoesServesAgainWhenItGoesOn) {
   usual_manifests();
   start();
+  ASSERT_EQ(answer("echo", "hello"), "hello");
+  ASSERT_EQ(answer("kv", "hello"), "hello");
+  take_stock();
   const std::string pid = answer("echo", "!pid");
   halt(std::stoi(pid));
   EXPECT_EQ(short_call(front()).error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
@@ -80,6 +83,9 @@ TEST_F(StandStill, APluginThatDoesCanBeStopped) {
 TEST_F(StandStill, ADaemonThatDoesLosesNoCallAndNoPlugin) {
   usual_manifests();
   start();
+  ASSERT_EQ(answer("echo", "hello"), "hello");
+  ASSERT_EQ(answer("kv", "hello"), "hello");
+  take_stock();
   const std::string pid = answer("echo", "!pid");
   const auto channel = front();
   ASSERT_EQ(call(channel, "hello", nullptr, "echo").error_message(), "");

@@ -83,6 +83,21 @@ class TestSh(unittest.TestCase):
         self.suite("40-four", "passed d")
         self.assertEqual(self.last_line("--only", "three"), (0, "3 passed, 0 failed"))
 
+    def test_repeat_runs_the_named_suites_and_what_they_need_once(self):
+        self.suite("10-one", "passed a")
+        self.suite("20-two", 'echo x >>"$PLUGIND_ROOT/runs"; [[ $(wc -l <"$PLUGIND_ROOT/runs") == 2 ]] '
+                             "&& failed b 'the second time' || passed b", head="suite_after='one'")
+        code, output = self.run_sh("--only", "two", "--repeat", "3")
+        self.assertEqual((code, output.splitlines()[-1]), (1, "3 passed, 1 failed"))
+        self.assertIn("two#2: b: the second time", output)
+        self.assertRegex(output, r"two#3 +1 +0 ")
+
+    def test_repeat_needs_suites_and_a_number(self):
+        self.suite("10-one", "passed a")
+        self.assertEqual(self.run_sh("--repeat", "2")[0], 1)
+        self.assertEqual(self.run_sh("--only", "one", "--repeat", "often")[0], 1)
+        self.assertEqual(self.run_sh("--only", "one", "--repeat", "0")[0], 1)
+
     def test_missing_toolchain(self):
         self.suite("10-one", "have_go() { false; }; passed a; require go")
         self.assertEqual(self.last_line("--no-strict"), (0, "1 passed, 0 failed"))

@@ -31,6 +31,7 @@ class DaemonDirectory {
     return runtime() / "plugins" / (plugin + ".sock");
   }
   void write(const std::filesystem::path& name, const std::string& text) const;
+  void remove(const std::filesystem::path& name) const { std::filesystem::remove(path_ / name); }
 
   /// The daemon's environment: $HOME, which plugins inherit, is how its processes are found again.
   ChildProcess::Environment environment() const;

@@ -124,17 +124,22 @@ std::optional<std::string> RawConnection::read_to_end(std::chrono::milliseconds 
 }
 
 std::optional<Frame> RawConnection::read_frame(FrameType type) {
-  while (true) {
-    while (received_.size() < kFrameHeader ||
-           received_.size() < kFrameHeader + read_number(received_, 0, 3)) {
-      if (!read_more(kDeadline)) return std::nullopt;
-    }
-    const std::size_t size = read_number(received_, 0, 3);
-    Frame result{static_cast<FrameType>(received_[3]), static_cast<std::uint8_t>(received_[4]),
-                 read_number(received_, 5, 4), received_.substr(kFrameHeader, size)};
-    received_.erase(0, kFrameHeader + size);
-    if (result.type == type) return result;
+  while (auto frame = read_frame()) {
+    if (frame->type == type) return frame;
   }
+  return std::nullopt;
+}
+
+std::optional<Frame> RawConnection::read_frame() {
+  while (received_.size() < kFrameHeader ||
+         received_.size() < kFrameHeader + read_number(received_, 0, 3)) {
+    if (!read_more(kDeadline)) return std::nullopt;
+  }
+  const std::size_t size = read_number(received_, 0, 3);
+  Frame result{static_cast<FrameType>(received_[3]), static_cast<std::uint8_t>(received_[4]),
+               read_number(received_, 5, 4), received_.substr(kFrameHeader, size)};
+  received_.erase(0, kFrameHeader + size);
+  return result;
 }
 
 HeaderDecoder::HeaderDecoder() {

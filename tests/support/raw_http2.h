@@ -16,12 +16,15 @@ namespace plugind::testing {
 enum class FrameType : std::uint8_t {
   kData = 0,
   kHeaders = 1,
+  kReset = 3,
   kSettings = 4,
   kPushPromise = 5,
+  kPing = 6,
   kGoaway = 7,
+  kWindowUpdate = 8,
   kContinuation = 9,
 };
-constexpr std::uint8_t kEndStream = 0x1, kEndHeaders = 0x4;
+constexpr std::uint8_t kEndStream = 0x1, kAck = 0x1, kEndHeaders = 0x4;
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
@@ -55,6 +58,8 @@ class RawConnection {
   std::optional<std::string> read_to_end(std::chrono::milliseconds deadline = kDeadline);
   /// The next frame of this type; nullopt at the end or after the deadline.
   std::optional<Frame> read_frame(FrameType type);
+  /// The next frame of any type.
+  std::optional<Frame> read_frame();
 
  private:
   bool read_more(std::chrono::milliseconds deadline);

@@ -1,5 +1,6 @@
 #include "daemon/platform/posix/errno_error.h"
 
+#include <cerrno>
 #include <cstring>
 
 namespace plugind::platform {
@@ -12,6 +13,9 @@ std::string errno_text(int error) {
 
 std::unexpected<Error> system_error(std::string_view what, int error, std::string_view advice) {
   std::string message = std::string(what) + ": " + errno_text(error);
+  if (advice.empty() && error == EMFILE) {
+    advice = "plugind has too many open files; raise its limit (ulimit -n, LimitNOFILE=)";
+  }
   if (!advice.empty()) message += "; " + std::string(advice);
   return std::unexpected(make_error(Reason::kSystem, std::move(message)));
 }

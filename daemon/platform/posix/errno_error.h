@@ -13,7 +13,7 @@ namespace plugind::platform {
 std::string errno_text(int error);
 
 /// Reason::kSystem: "WHAT: No such file or directory (ENOENT)".  `advice`, if any, is appended as a
-/// sentence of its own.
+/// sentence of its own.  If none is given and no descriptor is left, it says what to do about that.
 std::unexpected<Error> system_error(std::string_view what, int error, std::string_view advice = {});
 
 }  // namespace plugind::platform

@@ -12,11 +12,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <map>
 #include <mutex>
@@ -51,9 +51,10 @@ pid_t start_daughter() {
 
 /// Ends every connection as if the program had closed it; listening sockets only if asked.
 void shut_sockets(bool listening_too) {
+  // Not by /proc/self/fd, which takes a descriptor to read: there may be none left.
+  constexpr int kMostDescriptors = 4'096;
   std::vector<int> found;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
-    const int descriptor = std::stoi(entry.path().filename());
+  for (int descriptor = 0; descriptor < kMostDescriptors; ++descriptor) {
     int listens = 0;
     socklen_t size = sizeof listens;
     if (::getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0) continue;
@@ -94,6 +95,20 @@ int fork_bomb(int most) {
     break;
   }
   return static_cast<int>(children.size());
+}
+
+/// Takes all descriptors that it can have, for good, those that become free later included.
+std::string exhaust_files() {
+  while (::open("/dev/null", O_RDONLY | O_CLOEXEC) != -1) {
+  }
+  const std::string why = std::strerror(errno);
+  std::thread([] {
+    while (true) {
+      if (::open("/dev/null", O_RDONLY | O_CLOEXEC) != -1) continue;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }).detach();
+  return why;
 }
 
 /// The highest number of descriptors it can have, if that is below 5000.
@@ -209,6 +224,7 @@ class EchoService final : public echo::v1::Echo::Service {
     if (command == "allocate") return answer(allocate(std::stoul(argument)));
     if (command == "fork-bomb") return answer(std::to_string(fork_bomb(std::stoi(argument))));
     if (command == "open-files") return answer(std::to_string(open_files()));
+    if (command == "exhaust-files") return answer(exhaust_files());
     if (command == "rights") return answer(rights());
     if (command == "hang-up") {
       shut_sockets(argument == "for-good");

@@ -271,6 +271,15 @@ TEST_F(GoPluginTest, PluginsThatDoNotServeAreNotReady) {
                "\"plugin\"");
 }
 
+TEST_F(GoPluginTest, AnUnansweredHealthCheckIsStartTimeout) {
+  answer_health([] { return std::nullopt; });
+  start_printing(kHandshake);
+  clock.advance(10s);
+  expect_error(Reason::kStartTimeout,
+               "it announced unix:/tmp/plugin123, and its gRPC server there did not answer "
+               "grpc.health.v1.Health/Check within 10 s of its start");
+}
+
 TEST_F(GoPluginTest, PluginsWhoseHealthServiceDoesNotKnowThemAreNotReady) {
   answer_health([] { return failed_call(StatusCode::kNotFound); });
   start_printing(kHandshake);

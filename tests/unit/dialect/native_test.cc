@@ -208,7 +208,10 @@ TEST_F(NativeTest, AnUnansweredHealthCheckIsStartTimeout) {
   answer = [](const auto&) { return std::nullopt; };
   start();
   clock.advance(10s);
-  EXPECT_EQ(error().reason, Reason::kStartTimeout);
+  expect_error(
+      Reason::kStartTimeout,
+      "it took the connection, and did not answer grpc.health.v1.Health/Check within 10 s of "
+      "its start");
   EXPECT_EQ(failed.message, error().message);
   ASSERT_TRUE(failed.exit);
   EXPECT_EQ(failed.exit->signal, 9);
