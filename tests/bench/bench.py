@@ -29,6 +29,7 @@ import scaling
 from contenders import MAIN, MORE, PROXIES, STREAMS, VARIANTS, Scene, contenders
 from fleet import Fleet, measure_fleet
 from lifecycle import measure_lifecycle
+from new_hosts import measure_new_hosts
 from measure import Measurement, Plan, Row, Slices, ratio, rounds_done, summary
 from processes import Contender, DaemonError, Load, PrivateDaemon, daemon_pid, settle
 from proxies import Plugins, Proxies
@@ -150,6 +151,7 @@ def run(options, scale: Scale) -> Tuple[List[Row], str]:
             rows += scaling.measure_death(options, scale.deaths)
         elif section == "lifecycle":
             rows += measure_lifecycle(options, scale.first_calls)
+            rows += measure_new_hosts(options, scale.first_calls)
             measured_fleet = measure_fleet(options, scale.fleet)
             rows += measured_fleet[0]
             notes += measured_fleet[1]

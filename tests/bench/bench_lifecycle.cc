@@ -1,6 +1,9 @@
 // How long plugins take to start, to be restarted and to stop, as a host and an operator see it.
 //
-// usage: bench_lifecycle --address ADDRESS
+// usage: bench_lifecycle --address ADDRESS [--once SERVICE --plugin PLUGIN]
+//
+// With --once it is a new host that calls the plugin: it connects, and prints the milliseconds that
+// its first call took, and the median of the twenty after it.  Otherwise:
 //
 // Connects to the daemon at ADDRESS, by libplugind for calls and by grpc++ for the control API, and
 // prints "ready".  It answers each line of stdin with milliseconds; a daemon that does something
@@ -12,6 +15,7 @@
 //                                   calls it again.  Answers with two figures: from the kill until
 //                                   that event, and from the kill until the answer
 //   start|stop AT_A_TIME PLUGIN...  from the first request until the last plugin is ready, or gone
+//   await-spare PLUGIN              until the plugin has a spare that is ready
 //   list COUNT                      one listing of all plugins, of which there must be so many
 //   quit                            ends it; so does the end of stdin
 //
@@ -224,6 +228,38 @@ double for_each(const std::vector<std::string>& names, std::size_t at_a_time,
   return milliseconds_since(before);
 }
 
+/// Until the plugin has an instance that is ready for the next host.
+double await_spare(Operator& daemon, const std::string& name) {
+  const auto before = Clock::now();
+  while (Clock::now() - before < kAnswerBound) {
+    const Plugin plugin = daemon.get(name);
+    if (std::ranges::any_of(plugin.instances(), [](const auto& instance) {
+          return instance.spare() && instance.state() == plugind::v1::INSTANCE_STATE_READY;
+        })) {
+      return milliseconds_since(before);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  fail(name + " has no spare that is ready");
+}
+
+/// What a new host waits for the answers of: its first call, and one of those after it.
+int be_new_host(const std::string& address, const std::string& service, const std::string& plugin) {
+  constexpr std::size_t kLater = 20;
+  Host host(address);
+  const auto timed = [&] {
+    const auto before = Clock::now();
+    host.call(service, plugin);
+    return milliseconds_since(before);
+  };
+  const double first = timed();
+  std::vector<double> later(kLater);
+  std::ranges::generate(later, timed);
+  std::ranges::nth_element(later, later.begin() + kLater / 2);
+  std::cout << first << " " << later[kLater / 2] << std::endl;
+  return 0;
+}
+
 std::string obey(Host& host, Operator& daemon, const std::string& line) {
   std::istringstream words(line);
   std::string command;
@@ -250,6 +286,11 @@ std::string obey(Host& host, Operator& daemon, const std::string& line) {
       }
     }));
   }
+  if (command == "await-spare") {
+    std::string plugin;
+    words >> plugin;
+    return std::to_string(await_spare(daemon, plugin));
+  }
   if (command == "list") {
     int expected = 0;
     if (!(words >> expected)) fail("\"" + line + "\" says not how many");
@@ -266,6 +307,9 @@ std::string obey(Host& host, Operator& daemon, const std::string& line) {
 
 int main(int count, char** values) {
   const std::string address = argument(count, values, "address");
+  if (const std::string service = argument(count, values, "once"); !service.empty()) {
+    return be_new_host(address, service, argument(count, values, "plugin"));
+  }
   Host host(address);
   Operator daemon(address);
   std::cout << "ready" << std::endl;

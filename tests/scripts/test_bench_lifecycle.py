@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "bench"))
 
 import fleet  # noqa: E402
 import lifecycle  # noqa: E402
+import new_hosts  # noqa: E402
 import processes  # noqa: E402
 import reach  # noqa: E402
 import report  # noqa: E402
@@ -80,6 +81,24 @@ class Lifecycle(unittest.TestCase):
                 os.mkdir(os.path.join(instances, "7"))
                 with self.assertRaisesRegex(DaemonError, "the directories .'7'. of instances"):
                     lifecycle.check_nothing_left(daemon)
+
+
+class NewHosts(unittest.TestCase):
+    def test_ratios_are_paired_by_round(self):
+        of = new_hosts.Answered
+        rounds = [{new_hosts.SPARE: of(3, 1), new_hosts.SHARED: of(2, 9)},
+                  {new_hosts.SPARE: of(4, 4), new_hosts.SHARED: of(4, 9)},
+                  {new_hosts.SPARE: of(10, 2), new_hosts.SHARED: of(5, 9)}]
+        rows = new_hosts.rows_of(rounds)
+        for row in (Row(new_hosts.SPARE, "new-host", "answered_after", 4, "ms"),
+                    Row(new_hosts.SPARE, "new-host", "later_answered_after", 2, "ms"),
+                    Row(new_hosts.SHARED, "new-host", "answered_after", 4, "ms")):
+            self.assertIn(row, rows)
+        found = {target.text: target.value for target in reach.targets({}, rows, {})
+                 if target.value is not None}
+        self.assertEqual(found, {
+            "a new host's first call to its spare / to a plugin that all share": 1.5,
+            "a new host's first call to its spare / its later calls": 3.0})
 
 
 class Fleet(unittest.TestCase):
