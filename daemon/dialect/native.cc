@@ -111,7 +111,12 @@ class NativeGreeting : public Greeting {
       if (connection) {
         co_return Greeted{std::move(*connection), std::move(endpoint), 0};
       }
-      failures_[endpoint.address] = connection.error().message;
+      // An attempt that start.timeout cuts short tells less than the one before it.
+      const auto state = co_await asio::this_coro::cancellation_state;
+      std::string& failure = failures_[endpoint.address];
+      if (failure.empty() || state.cancelled() == asio::cancellation_type::none) {
+        failure = connection.error().message;
+      }
       const plugin::Clock::Duration pause = (clock_.now() - began) / kPartOfWait;
       co_await clock_.sleep(std::clamp<plugin::Clock::Duration>(pause, kFirstPause, kLongestPause));
     }

@@ -199,6 +199,10 @@ class Bench final : private plugin::Dialect {
   asio::awaitable<std::vector<plugin::Finding>> examine(plugin::StartContext) override {
     co_return std::vector<plugin::Finding>{};
   }
+  asio::awaitable<std::expected<std::optional<std::string>, Error>> probe(
+      plugin::Started&, std::chrono::milliseconds) override {
+    co_return std::nullopt;
+  }
   asio::awaitable<void> request_shutdown(plugin::Started&, plugin::Clock&,
                                          std::chrono::milliseconds) override {
     co_return;
