@@ -253,6 +253,9 @@ class Reach(unittest.TestCase):
                 Row("libplugind-plugind/go-plugin-direct", "first-call", "answered_after", 1.1, "x"),
                 Row("libplugind-plugind/go-plugin-direct", "crash", "answered_after", 1.4, "x"),
                 Row("libplugind-plugind", "first-call", "answered_after", 99, "ms"),
+                Row("libplugind-spare/libplugind-echo", "new-host", "answered_after", 1.05, "x"),
+                Row("libplugind-spare/later", "new-host", "answered_after", 3, "x"),
+                Row("libplugind-spare", "new-host", "answered_after", 99, "ms"),
                 Row("plugind", "registered", "anon_of_one", 7, "KiB"),
                 Row("plugind", "running", "anon_of_one", 260, "KiB"),
                 Row("plugind", "start", "accepts_after", 13, "ms"),
@@ -271,7 +274,7 @@ class Reach(unittest.TestCase):
             (0.95, 0.9, True), (0.95, 0.9, True)]
             + [(1.2, 1.1, False)] * 8
             + [(12, 16, True), (17, 16, False), (31, 32, True), (20, 32, True), (33, 32, False), (60, 100, True),
-               (1.1, 1.15, True), (1.4, 1.3, False), (7, 64, True), (260, 256, False),
+               (1.1, 1.15, True), (1.4, 1.3, False), (1.05, 1.2, True), (3, 1.2, False), (7, 64, True), (260, 256, False),
                (13, 30, True), (17, 24, True), (4, 6, True)])
 
 
