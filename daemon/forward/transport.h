@@ -67,8 +67,8 @@ class Transport : public std::enable_shared_from_this<Transport> {
   Owner* owner_;
   wire::Session session_;
   const wire::Role role_;
-  // Small, as every connection has one.  What does not fit is read into a large one that all share.
-  std::array<std::uint8_t, 4 << 10> buffer_;
+  // Small, as every connection has one, but large enough for a batch of small calls.
+  std::array<std::uint8_t, 8 << 10> buffer_;
   bool dirty_ = false;
   bool awaits_pings_ = false;  // The flush queue is going to call answer_pings().
   bool waits_writable_ = false;
