@@ -177,16 +177,28 @@ TEST_P(ProcessTreeTest, TheLastTreeTakesTheStraysWithIt) {
 }
 
 TEST_P(ProcessTreeTest, EndsAProcessThatForksItselfAway) {
-  auto process = start(child("hop"));
-  ASSERT_TRUE(run_until([&] { return !out_.empty(); }));
+  // The first process leaves, so nothing of the tree stays in one place.
+  auto process = start(child("hop", {"leave"}));
+  ASSERT_TRUE(run(process->wait()));
   process->kill_tree();
-  // At once, without a second try of the loop's.  It is somewhere else at each look, so one look is
-  // not enough.
-  const auto deadline = std::chrono::steady_clock::now() + kDeadline;
-  while (processes_named("hop") > 0 && std::chrono::steady_clock::now() < deadline) {
-  }
-  for (int look = 0; look < 20; ++look) EXPECT_EQ(processes_named("hop"), 0);
   EXPECT_TRUE(run(process->wait_tree_gone()));
+  // It is somebody else at each look, so one look is not enough.
+  for (int look = 0; look < 20; ++look) EXPECT_EQ(processes_named("hop"), 0);
+}
+
+TEST_P(ProcessTreeTest, ASearchIsRepeatedUntilItFindsNobodyNew) {
+  const auto first = start(child("wait"));
+  const auto second = start(child("wait"));
+  const ProcessId one = process_info(static_cast<pid_t>(first->pid()))->id;
+  const ProcessId two = process_info(static_cast<pid_t>(second->pid()))->id;
+  // The second is found late, as a process is that a search missed.
+  int searches = 0;
+  stop_and_kill([&] {
+    return ++searches == 1 ? std::vector<ProcessId>{one} : std::vector<ProcessId>{one, two};
+  });
+  EXPECT_EQ(searches, 3);
+  EXPECT_EQ(run(first->wait())->signal, SIGKILL);
+  EXPECT_EQ(run(second->wait())->signal, SIGKILL);
 }
 
 TEST_P(ProcessTreeTest, AnEmptiedControlGroupIsGoneWithoutAnEndOfAChild) {
