@@ -63,6 +63,7 @@ enum class StatusCode : std::int32_t {
   X(StartModeManual,      "START_MODE_MANUAL",      Unavailable,        "The plugin is started by an operator only and is not running.") \
   X(Draining,             "DAEMON_DRAINING",        Unavailable,        "plugind is shutting down.")                                     \
   X(QueueFull,            "QUEUE_FULL",             ResourceExhausted,  "More calls wait for an instance of the plugin than calls.queue allows.") \
+  X(QueueTimeout,         "QUEUE_TIMEOUT",          ResourceExhausted,  "The call has waited for an instance for as long as calls.queue_timeout allows.") \
   X(TooManyInstances,     "TOO_MANY_INSTANCES",     ResourceExhausted,  "The plugin has as many instances as max_instances allows.")      \
   X(TooManyStreams,       "TOO_MANY_STREAMS",       ResourceExhausted,  "Too many streams of logs and events are open.")                 \
   X(TooManyDiagnoses,     "TOO_MANY_DIAGNOSES",     ResourceExhausted,  "Too many diagnoses are under way.")                             \

@@ -61,8 +61,14 @@ std::string calls_text(const v1::Manifest& manifest) {
     text += ", never over " + duration_text(manifest.calls_timeout_max());
   }
   return text + ", messages up to " + size_text(manifest.calls_max_message()) + ", at most " +
-         std::to_string(manifest.calls_max_concurrent()) + " at a time and " +
-         std::to_string(manifest.calls_queue()) + " waiting";
+         std::to_string(manifest.calls_max_concurrent()) + " at a time" +
+         (manifest.calls_per_instance() > 0
+              ? " (" + std::to_string(manifest.calls_per_instance()) + " an instance)"
+              : "") +
+         " and " + std::to_string(manifest.calls_queue()) + " waiting" +
+         (manifest.has_calls_queue_timeout()
+              ? " for up to " + duration_text(manifest.calls_queue_timeout())
+              : "");
 }
 
 std::string access_text(const v1::Manifest& manifest) {
@@ -140,11 +146,14 @@ void add_manifest(std::string& text, const v1::Manifest& manifest) {
   add(text, "dialect", printable(dialect_text(manifest)));
   add(text, "scope",
       enum_text(v1::Scope_Name(manifest.scope()), "SCOPE_") +
-          (manifest.scope() == v1::SCOPE_HOST
-               ? ", kept " + duration_text(manifest.host_linger()) + " after its host, " +
+          (manifest.scope() != v1::SCOPE_SHARED
+               ? (manifest.scope() == v1::SCOPE_HOST
+                      ? ", kept " + duration_text(manifest.host_linger()) + " after its host, "
+                      : ", ") +
                      std::to_string(manifest.spares()) + " spare, at most " +
                      std::to_string(manifest.max_instances()) + " instances"
-               : ""));
+           : manifest.instances() > 1 ? ", " + std::to_string(manifest.instances()) + " instances"
+                                      : ""));
   add(text, "start",
       enum_text(v1::StartMode_Name(manifest.start_mode()), "START_MODE_") + ", ready within " +
           duration_text(manifest.start_timeout()) +

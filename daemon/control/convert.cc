@@ -69,6 +69,8 @@ v1::Scope to_proto(plugin::Scope scope) {
   switch (scope) {
     case plugin::Scope::kHost:
       return v1::SCOPE_HOST;
+    case plugin::Scope::kConnection:
+      return v1::SCOPE_CONNECTION;
     case plugin::Scope::kShared:
       return v1::SCOPE_SHARED;
   }
@@ -151,12 +153,13 @@ std::string text_of(const plugin::Account& account) {
 
 v1::Manifest to_proto(const plugin::Manifest& manifest) {
   const auto& [file, name, version, dialect, command, working_directory, env, services, scope,
-               spares, max_instances, start_mode, start_timeout, start_timeout_max, health_interval,
-               health_timeout, health_failures, stop_idle, stop_drain, stop_grace, host_linger,
-               restart_policy, restart_backoff, restart_backoff_max, restart_limit, restart_window,
-               upgrade_probation, crashes_keep, calls_timeout, calls_timeout_max, calls_max_message,
-               calls_max_concurrent, calls_queue, access, go_plugin, output, limits, run_as, umask,
-               env_allow, no_new_privileges, sha256, requirements] = manifest;
+               instances, spares, max_instances, start_mode, start_timeout, start_timeout_max,
+               health_interval, health_timeout, health_failures, stop_idle, stop_drain, stop_grace,
+               host_linger, restart_policy, restart_backoff, restart_backoff_max, restart_limit,
+               restart_window, upgrade_probation, crashes_keep, calls_timeout, calls_timeout_max,
+               calls_max_message, calls_max_concurrent, calls_per_instance, calls_queue,
+               calls_queue_timeout, access, go_plugin, output, limits, run_as, umask, env_allow,
+               no_new_privileges, sha256, requirements] = manifest;
   v1::Manifest result;
   result.set_file(to_utf8(file.string()));
   result.set_name(to_utf8(name));
@@ -170,6 +173,7 @@ v1::Manifest to_proto(const plugin::Manifest& manifest) {
   result.set_start_mode(to_proto(start_mode));
   set(*result.mutable_start_timeout(), start_timeout);
   if (start_timeout_max.count() > 0) set(*result.mutable_start_timeout_max(), start_timeout_max);
+  result.set_instances(instances);
   result.set_spares(spares);
   result.set_max_instances(max_instances);
   if (stop_idle.count() > 0) set(*result.mutable_stop_idle(), stop_idle);
@@ -192,7 +196,11 @@ v1::Manifest to_proto(const plugin::Manifest& manifest) {
   if (calls_timeout_max.count() > 0) set(*result.mutable_calls_timeout_max(), calls_timeout_max);
   result.set_calls_max_message(calls_max_message);
   result.set_calls_max_concurrent(calls_max_concurrent);
+  result.set_calls_per_instance(calls_per_instance);
   result.set_calls_queue(calls_queue);
+  if (calls_queue_timeout.count() > 0) {
+    set(*result.mutable_calls_queue_timeout(), calls_queue_timeout);
+  }
   const auto& [everybody, users, groups] = access;
   if (!everybody) {
     v1::AccessList& list = *result.mutable_access();

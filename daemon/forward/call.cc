@@ -79,20 +79,24 @@ void Call::route() {
   }
   if (const auto begun = plugin_->begin_call(); !begun) return answer(begun.error());
   counted_ = true;
-  if (plugin::CallInstance* instance = plugin_->ready_instance(downstream_->host().id)) {
+  if (plugin::CallInstance* instance = plugin_->ready_instance(host_id())) {
     forward_to_plugin(instance->shared_from_this());
   } else {
     wait_for_instance();
   }
 }
 
+plugin::HostId Call::host_id() const { return downstream_->host().id(plugin_->manifest().scope); }
+
 void Call::wait_for_instance() {
+  place_.reset();
   waiting_ = plugin_->wait_instance(
-      downstream_->host().id, downstream_->host().peer.pid,
+      host_id(), downstream_->host().peer.pid,
       [this](const std::expected<std::shared_ptr<plugin::CallInstance>, Error>& instance) {
         const FlushQueue::Turn turn(context_.queue);
         const auto ticket = std::exchange(waiting_, nullptr);
         if (instance) {
+          place_ = ticket;
           forward_to_plugin(*instance);
         } else {
           answer(instance.error());
@@ -455,6 +459,7 @@ void Call::response_ended() {
 
 void Call::upstream_ended() {
   up_open_ = false;
+  place_.reset();
   if (instance_) {
     instance_->call_finished();
     --context_.counters.calls_at_plugins;
@@ -520,8 +525,10 @@ void Call::set_deadline() {
     if (plugin_) {
       message += " from plugin '" + plugin_->name() + "'";
       if (up_stream_ < 0) {
-        message += plugin_->ready_instance(downstream_->host().id) != nullptr
-                       ? ", which takes no more calls at a time"
+        const bool found = place_ != nullptr || plugin_->ready_instance(host_id()) != nullptr;
+        message += found ? ", which takes no more calls at a time"
+                   : plugin::spreads_calls(plugin_->manifest())
+                       ? ", of which no instance has become free"
                        : ", which has not become ready";
       }
     }

@@ -56,6 +56,8 @@ class Call final : public StreamSink, public CallHook {
   void on_connection_lost(bool sent) override;
 
   void route();
+  /// For whom the plugin's instance is.
+  plugin::HostId host_id() const;
   void wait_for_instance();
   void forward_to_plugin(const std::shared_ptr<plugin::CallInstance>& instance);
   void open_at_plugin(const std::shared_ptr<plugin::CallInstance>& instance);
@@ -95,6 +97,7 @@ class Call final : public StreamSink, public CallHook {
   std::shared_ptr<plugin::CallTarget> plugin_;      // Null: the control service.
   bool counted_ = false;                            // Has one of the plugin's calls.max_concurrent.
   std::shared_ptr<plugin::CallInstance> instance_;  // The one the call was sent to.
+  std::shared_ptr<void> place_;                     // There, until it has left it.
   std::shared_ptr<void> waiting_;  // A wait for an instance, a place, an explanation.
 
   wire::HeaderList request_;

@@ -29,10 +29,11 @@ void Downstream::drain() {
 // connection has been idle once more.
 void Downstream::on_idle() {
   // Its instances end with a host's last connection, and with them the state that they keep for it.
-  context_.plugins.ask_serves(host_.id, [weak = weak_from_this()](bool serves) {
-    const auto self = weak.lock();
-    if (self && !serves) self->say_goodbye();
-  });
+  context_.plugins.ask_serves({host_.process, host_.connection},
+                              [weak = weak_from_this()](bool serves) {
+                                const auto self = weak.lock();
+                                if (self && !serves) self->say_goodbye();
+                              });
 }
 
 void Downstream::say_goodbye() {
@@ -67,11 +68,13 @@ void Downstream::on_transport_closed(const std::string& why) {
 
 void Downstream::end_interest(plugin::CallTarget& plugin) {
   interest_ended_ = true;
-  plugin.host_gone(host_.id);
+  plugin.host_gone(host_.id(plugin.manifest().scope));
 }
 
 void Downstream::note_plugin_call() {
-  if (std::exchange(interest_ended_, false)) context_.plugins.host_back(host_.id);
+  if (!std::exchange(interest_ended_, false)) return;
+  context_.plugins.host_back(host_.process);
+  context_.plugins.host_back(host_.connection);
 }
 
 void* Downstream::on_stream_opened(wire::StreamId stream) {

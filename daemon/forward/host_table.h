@@ -14,24 +14,31 @@
 namespace plugind::forward {
 
 struct Host {
-  plugin::HostId id = 0;
+  plugin::HostId process = 0;     ///< Or the connection, where processes cannot be known.
+  plugin::HostId connection = 0;  ///< Is no other one's, and no process's.
   platform::PeerIdentity peer;
+
+  /// Whose instance of a plugin of that scope serves it.
+  plugin::HostId id(plugin::Scope scope) const {
+    return scope == plugin::Scope::kConnection ? connection : process;
+  }
 };
 
 class HostTable {
  public:
   using Changed = std::function<void(plugin::HostId)>;
-  /// `gone`: the last connection of a host has closed; `back`: a host has opened its first one
-  /// (again: its id is the same for as long as the table remembers it, else a new one).
+  /// `gone`: a connection, or the last one of a process, has closed; `back`: a host has opened its
+  /// first one (again: its id is the same for as long as the table remembers it, else a new one).
   HostTable(Changed gone, Changed back) : on_gone_(std::move(gone)), on_back_(std::move(back)) {}
 
   Host connected(const platform::PeerIdentity& peer) {
     Entry& entry = entries_[{peer.host, peer.uid}];
     if (entry.id == 0) entry.id = next_++;
     if (entry.connections++ == 0) on_back_(entry.id);
-    return {entry.id, peer};
+    return {entry.id, next_++, peer};
   }
   void disconnected(const Host& host) {
+    on_gone_(host.connection);
     const Key key{host.peer.host, host.peer.uid};
     const auto it = entries_.find(key);
     if (it == entries_.end() || --it->second.connections > 0) return;
@@ -41,7 +48,7 @@ class HostTable {
       if (oldest != entries_.end() && oldest->second.connections == 0) entries_.erase(oldest);
       gone_.pop_front();
     }
-    on_gone_(host.id);
+    on_gone_(host.process);
   }
   std::size_t size() const { return entries_.size(); }
 

@@ -74,7 +74,7 @@ void Call::follow_output() {
     down().resume(down_stream_, down_body_);
     down_transport_->touch();
   };
-  output_subscription_ = plugin_->follow_output(downstream_->host().id, pass_on);
+  output_subscription_ = plugin_->follow_output(host_id(), pass_on);
 }
 
 }  // namespace plugind::forward

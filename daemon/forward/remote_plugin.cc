@@ -65,6 +65,7 @@ std::expected<void, Error> RemotePlugin::begin_call() {
 }
 
 plugin::CallInstance* RemotePlugin::ready_instance(plugin::HostId host) {
+  if (plugin::spreads_calls(*facts_.manifest)) return nullptr;
   const auto it = instances_.find(key_of(host));
   return it != instances_.end() && it->second->ready() ? it->second.get() : nullptr;
 }
@@ -106,7 +107,7 @@ void RemotePlugin::on_answer(const std::shared_ptr<Wait>& wait,
                              std::expected<InstanceFacts, Error> answer) {
   if (wait->ticket.expired()) return;
   if (!answer) return wait->callback(std::unexpected(std::move(answer.error())));
-  auto& current = instances_[key_of(wait->host)];
+  auto& current = instances_[key_of(wait->host, answer->id)];
   if (!current || current->retired() || current->id() != answer->id) {
     current = std::make_shared<RemoteInstance>(std::move(*answer), name(), loop_->loop, loop_->lane,
                                                loop_->here, loop_->home, loop_->connector);

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "daemon/forward/context.h"
 #include "daemon/forward/remote_instance.h"
@@ -56,8 +57,12 @@ class RemotePlugin final : public plugin::CallTarget {
   struct Wait;
   struct Following;
 
-  plugin::HostId key_of(plugin::HostId host) const {
-    return facts_.manifest->scope == plugin::Scope::kShared ? 0 : host;
+  /// Which of the instances a call of that host is for: of those that the home loop chooses from,
+  /// the one that it has chosen.
+  using Key = std::pair<plugin::HostId, std::string>;
+  Key key_of(plugin::HostId host, const std::string& chosen = {}) const {
+    return {facts_.manifest->scope == plugin::Scope::kShared ? 0 : host,
+            plugin::spreads_calls(*facts_.manifest) ? chosen : std::string()};
   }
   void ask(const std::shared_ptr<Wait>& wait);
   void on_answer(const std::shared_ptr<Wait>& wait, std::expected<InstanceFacts, Error> answer);
@@ -69,7 +74,7 @@ class RemotePlugin final : public plugin::CallTarget {
   const PluginFacts facts_;
   const std::shared_ptr<const RemoteLoop> loop_;
   plugin::LanePlaces places_;
-  std::map<plugin::HostId, std::shared_ptr<RemoteInstance>> instances_;
+  std::map<Key, std::shared_ptr<RemoteInstance>> instances_;
 };
 
 }  // namespace plugind::forward

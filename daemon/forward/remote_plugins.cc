@@ -65,11 +65,12 @@ void RemotePlugins::host_back(plugin::HostId host) {
   loop_->home->post([&supervisor = supervisor_, host] { supervisor.host_back(host); });
 }
 
-void RemotePlugins::ask_serves(plugin::HostId host, std::function<void(bool)> answer) {
+void RemotePlugins::ask_serves(std::pair<plugin::HostId, plugin::HostId> hosts,
+                               std::function<void(bool)> answer) {
   loop_->home->post(
-      [&supervisor = supervisor_, here = loop_->here, host, answer = std::move(answer)] {
+      [&supervisor = supervisor_, here = loop_->here, hosts, answer = std::move(answer)] {
         supervisor.ask_serves(
-            host, [&](bool serves) { here->post([answer, serves] { answer(serves); }); });
+            hosts, [&](bool serves) { here->post([answer, serves] { answer(serves); }); });
       });
 }
 

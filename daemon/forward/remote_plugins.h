@@ -32,7 +32,8 @@ class RemotePlugins final : public plugin::CallTargets {
       std::string_view service) const override;
   Error not_found(const std::string& name) const override;
   void host_back(plugin::HostId host) override;
-  void ask_serves(plugin::HostId host, std::function<void(bool)> answer) override;
+  void ask_serves(std::pair<plugin::HostId, plugin::HostId> hosts,
+                  std::function<void(bool)> answer) override;
 
  private:
   const std::shared_ptr<const RemoteLoop> loop_;

@@ -16,6 +16,10 @@ bool declares(const Manifest& manifest, std::string_view service) {
   return std::ranges::find(manifest.services, service) != manifest.services.end();
 }
 
+bool spreads_calls(const Manifest& manifest) {
+  return manifest.instances > 1 || manifest.calls_per_instance > 0;
+}
+
 Error too_many_calls(const Manifest& manifest) {
   return {Reason::kTooManyCalls,
           std::to_string(manifest.calls_max_concurrent) + " calls of plugin '" + manifest.name +

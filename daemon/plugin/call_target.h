@@ -19,8 +19,8 @@
 
 namespace plugind::plugin {
 
-/// A host as the forwarder knows it: a process, or a connection where processes cannot be known.
-/// 0 is nobody.
+/// Whom an instance is for, as the forwarder knows it: a process, or one of its connections, as the
+/// plugin's scope says.  No connection has the number of a process.  0 is nobody.
 using HostId = std::uint64_t;
 
 /// An instance, as calls see it.  Lives on one loop, as everything here does: every function is
@@ -45,7 +45,9 @@ class CallInstance : public std::enable_shared_from_this<CallInstance> {
 class CallTarget : public std::enable_shared_from_this<CallTarget> {
  public:
   using InstanceCallback = std::function<void(std::expected<std::shared_ptr<CallInstance>, Error>)>;
-  /// What it stands for is given up when it is destroyed; no callback is made then.
+  /// What it stands for is given up when it is destroyed; no callback is made then.  That of a wait
+  /// for an instance stands for the place of the call there afterwards: it is kept until the call
+  /// has left the instance.
   using Ticket = std::shared_ptr<void>;
 
   virtual ~CallTarget() = default;
@@ -57,7 +59,8 @@ class CallTarget : public std::enable_shared_from_this<CallTarget> {
   /// it back with end_call().
   virtual std::expected<void, Error> begin_call() = 0;
   virtual void end_call() = 0;
-  /// The instance that a call of `host` goes to, if it is ready now; else null.
+  /// The instance that a call of `host` goes to, if it is ready now and need not be chosen; else
+  /// null.
   virtual CallInstance* ready_instance(HostId host) = 0;
   /// Waits for that instance and starts it if need be.  The callback is never made from inside this
   /// function.  Bounded by calls.queue waits at a time.
@@ -80,14 +83,18 @@ class CallTargets {
   virtual Error not_found(const std::string& name) const = 0;
   /// A host that was gone is there again.
   virtual void host_back(HostId host) = 0;
-  /// Asks whether some plugin has an instance of `host`'s own.  May answer at once.
-  virtual void ask_serves(HostId host, std::function<void(bool)> answer) = 0;
+  /// Asks whether some plugin has an instance of one of `hosts`, a process and its connection, for
+  /// itself.  May answer at once.
+  virtual void ask_serves(std::pair<HostId, HostId> hosts, std::function<void(bool)> answer) = 0;
 };
 
 /// "NAME" and "VERSION" of "NAME@VERSION"; the second is "" where there is none.
 std::pair<std::string_view, std::string_view> split_version(std::string_view name);
 /// Whether the plugin says that it has the service ("package.Service").
 bool declares(const Manifest& manifest, std::string_view service);
+/// Whether each call is given an instance of its own choice, by the loop that owns the plugin:
+/// there are several, or they have a bound.
+bool spreads_calls(const Manifest& manifest);
 /// There are as many calls as the manifest allows.
 Error too_many_calls(const Manifest& manifest);
 /// No such plugin, but those of `known` (see names_of).

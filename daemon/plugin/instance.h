@@ -32,6 +32,8 @@ class Instance final : public CallInstance {
     /// The instance has ended and nothing of its tree is left.  `failure` is set when it failed to
     /// start or ended without having been asked to.
     virtual void on_ended(Instance& instance, const std::optional<Error>& failure) = 0;
+    /// It takes calls and has one fewer than before, of those that have places.
+    virtual void on_place(Instance& instance) = 0;
 
    protected:
     ~Owner() = default;
@@ -81,6 +83,13 @@ class Instance final : public CallInstance {
     if (state_ == InstanceState::kDraining) look_idle();
   }
   const std::shared_ptr<CallCounts>& calls() const { return calls_; }
+  /// Calls that it was chosen for, whatever loop they are on: see CallPlace.
+  void take_place() { ++places_taken_; }
+  void give_place() {
+    --places_taken_;
+    if (ready()) owner_->on_place(*this);
+  }
+  std::uint32_t places_taken() const { return places_taken_; }
   /// Knows why calls on it fail, once it has ended; outlives the instance.
   const std::shared_ptr<InstanceEnd>& end() const { return end_; }
 
@@ -88,7 +97,7 @@ class Instance final : public CallInstance {
   void set_owner(Owner& owner) { owner_ = &owner; }
   HostId host() const { return host_; }
   /// It waits for a host to serve.
-  bool is_spare() const { return manifest_->scope == Scope::kHost && host_ == 0; }
+  bool is_spare() const { return manifest_->scope != Scope::kShared && host_ == 0; }
   void assign_host(HostId host, std::int64_t host_pid);
   InstanceStatus status() const;
 
@@ -161,6 +170,7 @@ class Instance final : public CallInstance {
   HostId host_ = 0;
   std::int64_t host_pid_ = 0;
   const std::shared_ptr<CallCounts> calls_;
+  std::uint32_t places_taken_ = 0;
 };
 
 }  // namespace plugind::plugin

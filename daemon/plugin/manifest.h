@@ -19,7 +19,7 @@ namespace plugind::plugin {
 enum class DialectKind { kNative, kGoPlugin };
 enum class StartMode { kOnDemand, kBoot, kManual };
 enum class RestartPolicy { kNever, kOnFailure, kAlways };
-enum class Scope { kHost, kShared };
+enum class Scope { kHost, kConnection, kShared };
 
 std::string_view to_string(DialectKind kind);
 std::string_view to_string(StartMode mode);
@@ -107,6 +107,7 @@ struct Manifest {
   std::map<std::string, std::string> env;
   std::vector<std::string> services;
   Scope scope = Scope::kShared;       ///< default: shared for native, host for go-plugin
+  std::uint32_t instances = 1;        ///< `instances`: shared, all the same
   std::uint32_t spares = 0;           ///< `spares`: host-scoped, kept ready for hosts to come
   std::uint32_t max_instances = 256;  ///< `max_instances`: host-scoped, spares included
 
@@ -141,7 +142,10 @@ struct Manifest {
   std::uint64_t calls_max_message = 256ull << 20;  ///< `calls.max_message`: requests and replies
   std::uint32_t calls_max_concurrent = 16'384;  ///< `calls.max_concurrent`: calls in progress, of
                                                 ///< all hosts, the waiting ones included
+  std::uint32_t calls_per_instance = 0;         ///< `calls.per_instance`: at a time; 0: no bound
   std::uint32_t calls_queue = 1024;  ///< `calls.queue`: calls that may wait for an instance
+  std::chrono::milliseconds calls_queue_timeout{
+      0};  ///< `calls.queue_timeout`: how long; 0: as long as their callers do
 
   AccessList access;
   GoPluginOptions go_plugin;

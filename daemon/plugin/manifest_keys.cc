@@ -13,8 +13,8 @@ constexpr std::array<std::pair<std::string_view, StartMode>, 3> kStartModes{{
     {"on-demand", StartMode::kOnDemand}, {"boot", StartMode::kBoot}, {"manual", StartMode::kManual}}};
 constexpr std::array<std::pair<std::string_view, RestartPolicy>, 3> kRestartPolicies{{
     {"never", RestartPolicy::kNever}, {"on-failure", RestartPolicy::kOnFailure}, {"always", RestartPolicy::kAlways}}};
-constexpr std::array<std::pair<std::string_view, Scope>, 2> kScopes{{
-    {"host", Scope::kHost}, {"shared", Scope::kShared}}};
+constexpr std::array<std::pair<std::string_view, Scope>, 3> kScopes{{
+    {"host", Scope::kHost}, {"connection", Scope::kConnection}, {"shared", Scope::kShared}}};
 // clang-format on
 
 std::string_view word_of(const auto& words, auto value) {
@@ -226,9 +226,16 @@ std::vector<ManifestKey> build() {
                          }},
        .example = "\"host\"",
        .doc =
-           "`host`: every host process gets an instance of its own. `shared`: all hosts share "
+           "`host`: every host process gets an instance of its own. `connection`: every "
+           "[connection](lifecycle.md#whose-instance) of a host does. `shared`: all hosts share "
            "one. If absent, `shared` for `native` and `host` for `go-plugin`, whose plugins keep "
            "their host's state."},
+      {.name = "instances",
+       .kind = CountKey{FIELD(std::uint32_t, instances), 1, 64},
+       .default_value = "1",
+       .example = "4",
+       .doc = "With `scope = \"shared\"`: so many instances take the calls of all hosts, each call "
+              "the one with the fewest; see [pools](lifecycle.md#pools)."},
       {.name = "spares",
        .kind = CountKey{FIELD(std::uint32_t, spares), 0, 256},
        .default_value = "0",
@@ -370,12 +377,24 @@ std::vector<ManifestKey> build() {
        .example = "100",
        .doc = "How many calls of the plugin may be in progress at a time, those of all hosts and "
               "those that wait for an instance together. One more is refused at once."},
+      {.name = "calls.per_instance",
+       .kind = CountKey{FIELD(std::uint32_t, calls_per_instance), 0, 65536},
+       .default_value = "0",
+       .example = "1",
+       .doc = "How many calls one instance gets at a time. The others wait, and the oldest is the "
+              "next. `0`: no bound."},
       {.name = "calls.queue",
        .kind = CountKey{FIELD(std::uint32_t, calls_queue), 1, 65536},
        .default_value = "1024",
        .example = "64",
-       .doc = "How many calls may wait for an instance to be ready; with `scope = \"host\"`, of "
-              "each host. One more is refused at once."},
+       .doc = "How many calls may wait for an instance that is ready and takes them; with `scope = "
+              "\"host\"`, of each host. One more is refused at once."},
+      {.name = "calls.queue_timeout",
+       .kind = DurationKey{FIELD(milliseconds, calls_queue_timeout), "0s", "24h"},
+       .default_value = "\"0s\"",
+       .example = "\"2s\"",
+       .doc = "How long a call may wait for that; then it is refused. `0s`: as long as its caller "
+              "waits."},
       {.name = "output.file_size",
        .kind = SizeKey{FIELD(std::uint64_t, output.file_size), "64KiB", "16384GiB"},
        .default_value = "\"10MiB\"",

@@ -417,8 +417,12 @@ void check_whole(Reader& reader) {
   if (!reader.has("scope")) {
     m.scope = m.dialect == DialectKind::kGoPlugin ? Scope::kHost : Scope::kShared;
   }
-  if (m.spares > 0 && m.scope != Scope::kHost) {
-    reader.mistake(reader.where("spares"), "`spares` needs scope = \"host\"");
+  if (m.instances > 1 && m.scope != Scope::kShared) {
+    reader.mistake(reader.where("instances"), "`instances` needs scope = \"shared\"");
+  }
+  if (m.spares > 0 && m.scope == Scope::kShared) {
+    reader.mistake(reader.where("spares"),
+                   "`spares` needs scope = \"host\" or scope = \"connection\"");
   }
   if (m.spares > m.max_instances) {
     reader.mistake(reader.where("spares"), "`spares` is more than `max_instances` allows");

@@ -13,6 +13,11 @@ namespace asio = boost::asio;
 namespace {
 // By so much of itself a pause before a restart is shortened at most.
 constexpr double kJitter = 0.25;
+
+bool contains(const std::vector<std::shared_ptr<Instance>>& all,
+              const std::shared_ptr<Instance>& one) {
+  return std::ranges::find(all, one) != all.end();
+}
 }  // namespace
 
 Plugin::Plugin(const Environment& environment, EventBus& events, InstanceNumbers& numbers,
@@ -29,9 +34,11 @@ Plugin::Plugin(const Environment& environment, EventBus& events, InstanceNumbers
 Plugin::~Plugin() = default;
 
 Instance* Plugin::ready_instance(HostId host) {
+  if (spreads_calls(*manifest_)) return nullptr;
   const auto it = slots_.find(slot_key(host));
-  if (it == slots_.end() || it->second.instance == nullptr) return nullptr;
-  return it->second.instance->ready() ? it->second.instance.get() : nullptr;
+  if (it == slots_.end() || it->second.instances.empty()) return nullptr;
+  Instance& only = *it->second.instances.front();
+  return only.ready() ? &only : nullptr;
 }
 
 std::optional<Error> Plugin::refusal(const Slot& slot) const {
@@ -39,10 +46,10 @@ std::optional<Error> Plugin::refusal(const Slot& slot) const {
     return Error{reason, std::move(message), {{"plugin", name()}}};
   };
   if (held_) return with_plugin(Reason::kPluginStopped, held_cause_);
-  if (slot.failures.crash_loop) return slot.failures.crash_loop;
-  if (slot.instance == nullptr && spares_.waiting.empty() && full()) return full_error();
-  if (manifest_->start_mode == StartMode::kManual && slot.instance == nullptr &&
-      spares_.waiting.empty()) {
+  const bool none = slot.instances.empty();
+  if (slot.failures.crash_loop && none) return slot.failures.crash_loop;
+  if (none && spares_.waiting.empty() && full()) return full_error();
+  if (manifest_->start_mode == StartMode::kManual && none && spares_.waiting.empty()) {
     return with_plugin(Reason::kStartModeManual, "plugin '" + name() +
                                                      "' has start.mode = \"manual\" and is not "
                                                      "running. Start it with `pluginctl start " +
@@ -64,46 +71,57 @@ Plugin::Ticket Plugin::wait_instance(HostId host, std::int64_t host_pid,
   const HostId key = slot_key(host);
   Slot& slot = slots_[key];
   if (key != 0) slot.host_pid = host_pid;
-  auto ticket = std::make_shared<int>(0);
+  auto place = std::make_shared<CallPlace>();
   // A wait that was given up no longer counts towards the bound.
-  std::erase_if(slot.waiters, [](const Waiter& w) { return w.ticket.expired(); });
+  if (slot.waiters.size() >= manifest_->calls_queue) {
+    std::erase_if(slot.waiters, [](const Waiter& w) { return w.place.expired(); });
+  }
   if (auto error = refusal(slot)) {
-    asio::post(environment_.loop, [weak = std::weak_ptr<void>(ticket), error = std::move(*error),
+    asio::post(environment_.loop, [weak = std::weak_ptr<void>(place), error = std::move(*error),
                                    callback = std::move(callback)]() mutable {
       if (!weak.expired()) callback(std::unexpected(std::move(error)));
     });
-    return ticket;
+    return place;
   }
-  slot.waiters.push_back({ticket, std::move(callback)});
+  slot.waiters.push_back({place, std::move(callback), environment_.clock.now()});
   in_use_ = true;
+  watch_queue(key, slot);
   ensure_instance(key, slot);
   keep_spares();
-  return ticket;
+  return place;
 }
 
 void Plugin::ensure_instance(HostId key, Slot& slot) {
+  if (slot.instances.empty() && key != 0 && !spares_.waiting.empty()) {
+    slot.instances.push_back(take_spare());
+    slot.instances.back()->assign_host(key, slot.host_pid);
+  }
+  if (!slot.waiters.empty() && std::ranges::any_of(slot.instances, &Instance::ready)) {
+    serve_soon(key);
+  }
   if (slot.start_scheduled) return;
-  if (slot.instance == nullptr && key != 0 && !spares_.waiting.empty()) {
-    slot.instance = take_spare();
-    slot.instance->assign_host(key, slot.host_pid);
+  Clock::Duration delay = backoff(slot.failures);
+  if (!slot.instances.empty()) {
+    // One after the other, and not in the way of the calls: see spares.cc.
+    if (starting(slot) || !wants_instance(slot)) return;
+    delay = std::max<Clock::Duration>(kPause, delay);
   }
-  if (slot.instance != nullptr) {
-    if (slot.instance->ready()) answer_soon(key);
-    return;
-  }
-  const Clock::Duration delay = backoff(slot.failures);
   if (delay <= Clock::Duration::zero()) {
     start_instance(key, slot);
     return;
   }
   slot.start_scheduled = true;
+  if (slot.instances.empty()) rest_in_backoff(delay);
+  asio::co_spawn(environment_.loop, start_after_backoff(key, ++slot.generation, delay),
+                 asio::detached);
+}
+
+void Plugin::rest_in_backoff(Clock::Duration delay) {
   rest(InstanceState::kBackoff,
        "starts again in " +
            std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(delay).count()) +
            " ms; " + record_->last_failure);
   publish_rest();
-  asio::co_spawn(environment_.loop, start_after_backoff(key, ++slot.generation, delay),
-                 asio::detached);
 }
 
 /// How long the next start has to wait.
@@ -115,15 +133,6 @@ Clock::Duration Plugin::backoff(Failures& failures) const {
                      static_cast<double>(delay.count()) * kJitter * share));
 }
 
-void Plugin::answer_soon(HostId key) {
-  asio::post(environment_.loop, [self = self(), key] {
-    const auto it = self->slots_.find(key);
-    if (it == self->slots_.end()) return;
-    const auto instance = it->second.instance;
-    if (instance && instance->ready()) self->answer_waiters(it->second, instance);
-  });
-}
-
 asio::awaitable<void> Plugin::start_after_backoff(HostId key, std::uint64_t generation,
                                                   Clock::Duration delay) {
   const auto self = this->self();
@@ -131,7 +140,8 @@ asio::awaitable<void> Plugin::start_after_backoff(HostId key, std::uint64_t gene
   const auto it = slots_.find(key);
   if (it == slots_.end() || it->second.generation != generation) co_return;
   it->second.start_scheduled = false;
-  if (!held_ && it->second.instance == nullptr) start_instance(key, it->second);
+  Slot& slot = it->second;
+  if (!held_ && (slot.instances.empty() || may_grow(slot))) start_instance(key, slot);
 }
 
 std::shared_ptr<Instance> Plugin::make_instance() {
@@ -150,15 +160,16 @@ std::shared_ptr<Instance> Plugin::make_instance() {
 
 void Plugin::start_instance(HostId key, Slot& slot) {
   if (full()) return answer_waiters(slot, std::unexpected(full_error()));
-  slot.instance = make_instance();
-  slot.instance->assign_host(key, slot.host_pid);
-  slot.instance->launch();
+  const auto instance = make_instance();
+  slot.instances.push_back(instance);
+  instance->assign_host(key, slot.host_pid);
+  instance->launch();
 }
 
 void Plugin::answer_waiters(Slot& slot,
                             const std::expected<std::shared_ptr<Instance>, Error>& outcome) {
   for (Waiter& waiter : std::exchange(slot.waiters, {})) {
-    if (!waiter.ticket.expired()) waiter.callback(outcome);
+    if (!waiter.place.expired()) waiter.callback(outcome);
   }
 }
 
@@ -177,12 +188,18 @@ void Plugin::on_state(Instance& instance) {
     return let_go(shared);
   }
   if (!instance.ready()) return;
-  if (instance.host() == 0) {
-    for (auto& done : std::exchange(start_waiters_, {})) done({});
-  }
+  // A host may have taken it meanwhile, but it was started.
+  if (started_spare_.lock() == shared) answer_start({});
   if (is_spare(shared)) keep_spares();
   const auto it = slots_.find(instance.host());
-  if (it != slots_.end() && it->second.instance == shared) answer_waiters(it->second, shared);
+  if (it == slots_.end() || !contains(it->second.instances, shared)) return;
+  serve_waiters(it->second);
+  if (it->first != 0) return;
+  if (wants_instance(it->second)) {
+    ensure_instance(0, it->second);
+  } else if (!starting(it->second)) {
+    answer_start({});
+  }
 }
 
 void Plugin::rest(InstanceState state, std::string cause) {
@@ -206,9 +223,8 @@ void Plugin::let_go(const std::shared_ptr<Instance>& instance) {
   std::erase(spares_.waiting, instance);
   const HostId key = instance->host();
   const auto it = slots_.find(key);
-  if (it == slots_.end() || it->second.instance != instance) return;
+  if (it == slots_.end() || std::erase(it->second.instances, instance) == 0) return;
   Slot& slot = it->second;
-  slot.instance.reset();
   if (held_) {
     answer_waiters(
         slot, std::unexpected(Error{Reason::kPluginStopped, held_cause_, {{"plugin", name()}}}));
@@ -249,35 +265,33 @@ void Plugin::on_ended(Instance& instance, const std::optional<Error>& failure) {
   }
   rest(failure ? InstanceState::kFailed : InstanceState::kStopped, instance.status().cause);
 
-  if (reserve_ == shared) reserve_.reset();
+  std::erase(reserve_, shared);
   if (std::erase(spares_.waiting, shared) > 0 && failure) {
     record_failure(spares_.failures, *failure);
-    for (auto& done : std::exchange(start_waiters_, {})) done(std::unexpected(*failure));
   }
+  if (failure && started_spare_.lock() == shared) answer_start(std::unexpected(*failure));
   const HostId key = instance.host();
   const auto it = slots_.find(key);
-  if (it != slots_.end() && it->second.instance == shared) {
+  if (it != slots_.end() && std::erase(it->second.instances, shared) > 0) {
     Slot& slot = it->second;
-    slot.instance.reset();
+    const bool last = slot.instances.empty();
     const bool was_ready = !failure || instance.was_ready();
     if (failure) record_failure(slot.failures, *failure);
     if (held_) {
       answer_waiters(
           slot, std::unexpected(Error{Reason::kPluginStopped, held_cause_, {{"plugin", name()}}}));
-    } else if (slot.failures.crash_loop) {
+    } else if (last && slot.failures.crash_loop) {
       answer_waiters(slot, std::unexpected(*slot.failures.crash_loop));
-    } else if (!was_ready) {
+    } else if (last && !was_ready) {
       answer_waiters(slot, std::unexpected(*failure));
     }
-    if (failure && key == 0) {
-      for (auto& done : std::exchange(start_waiters_, {})) done(std::unexpected(*failure));
-    }
+    if (failure && key == 0) answer_start(std::unexpected(*failure));
     // A call that came while the old instance was ending never reached it and gets the next one; a
     // start that failed is not repeated before somebody asks, unless the plugin is to run from
-    // boot.
-    const bool wanted =
-        !slot.waiters.empty() || (restarts_by_itself(*manifest_, failure.has_value()) &&
-                                  (was_ready || manifest_->start_mode == StartMode::kBoot));
+    // boot, or others of it run.
+    const bool wanted = !slot.waiters.empty() ||
+                        (restarts_by_itself(*manifest_, failure.has_value()) &&
+                         (was_ready || !last || manifest_->start_mode == StartMode::kBoot));
     if (wanted && !held_ && !slot.failures.crash_loop) ensure_instance(key, slot);
   }
   keep_spares();
@@ -302,12 +316,13 @@ void Plugin::host_back(HostId host) {
 
 asio::awaitable<void> Plugin::stop_after_linger(HostId key, std::uint64_t absence) {
   const auto self = this->self();
-  co_await environment_.clock.sleep(manifest_->host_linger);
+  // A process may connect again; a connection that has closed is no more.
+  if (manifest_->scope == Scope::kHost) co_await environment_.clock.sleep(manifest_->host_linger);
   const auto it = slots_.find(key);
   if (it == slots_.end() || it->second.absence != absence) co_return;
-  const auto instance = it->second.instance;
+  const auto instances = std::move(it->second.instances);
   slots_.erase(it);
-  if (instance) instance->stop("its host has gone");
+  for (const auto& instance : instances) instance->stop("its host has gone");
 }
 
 void Plugin::start(std::function<void(std::expected<void, Error>)> done) {
@@ -315,13 +330,15 @@ void Plugin::start(std::function<void(std::expected<void, Error>)> done) {
   clear_failures();
   start_waiters_.push_back(std::move(done));
   in_use_ = true;
-  if (manifest_->scope == Scope::kHost) return start_spare();
+  if (manifest_->scope != Scope::kShared) return start_spare();
   Slot& slot = slots_[0];
-  if (slot.instance != nullptr && slot.instance->ready()) {
-    for (auto& waiter : std::exchange(start_waiters_, {})) waiter({});
-    return;
-  }
+  const bool ready = std::ranges::any_of(slot.instances, &Instance::ready);
+  if (ready && !starting(slot) && !wants_instance(slot)) return answer_start({});
   ensure_instance(0, slot);
+}
+
+void Plugin::answer_start(const std::expected<void, Error>& outcome) {
+  for (auto& done : std::exchange(start_waiters_, {})) done(outcome);
 }
 
 void Plugin::stop(std::string cause, bool hold, std::function<void()> done) {
@@ -336,14 +353,12 @@ void Plugin::stop(std::string cause, bool hold, std::function<void()> done) {
   for (auto& [key, slot] : slots_) {
     ++slot.generation;
     slot.start_scheduled = false;
-    if (hold && slot.instance == nullptr) {
+    if (hold && slot.instances.empty()) {
       answer_waiters(
           slot, std::unexpected(Error{Reason::kPluginStopped, held_cause_, {{"plugin", name()}}}));
     }
   }
-  for (auto& waiter : std::exchange(start_waiters_, {})) {
-    waiter(std::unexpected(Error{Reason::kPluginStopped, cause, {{"plugin", name()}}}));
-  }
+  answer_start(std::unexpected(Error{Reason::kPluginStopped, cause, {{"plugin", name()}}}));
   rest(InstanceState::kStopped, cause);
   stop_waiters_.push_back(std::move(done));
   // stop() on an instance never calls back at once, so the list holds still.
@@ -368,9 +383,9 @@ void Plugin::clear_failures() {
 bool Plugin::has_instances() const { return !instances_.empty(); }
 
 bool Plugin::serves(HostId host) const {
-  if (manifest_->scope != Scope::kHost) return false;
+  if (manifest_->scope == Scope::kShared) return false;
   const auto it = slots_.find(host);
-  return it != slots_.end() && it->second.instance != nullptr;
+  return it != slots_.end() && !it->second.instances.empty();
 }
 
 std::expected<void, Error> Plugin::begin_call() {
@@ -380,8 +395,12 @@ std::expected<void, Error> Plugin::begin_call() {
 
 Plugin::Ticket Plugin::follow_output(HostId host, OutputLog::Follower follower) {
   return record_->log->follow([this, host, follower = std::move(follower)](const LogLine& line) {
-    const Instance* mine = ready_instance(host);
-    if (mine != nullptr && mine->id() == line.instance) follower(line);  // Not another host's.
+    const auto it = slots_.find(slot_key(host));
+    if (it == slots_.end()) return;
+    const bool mine = std::ranges::any_of(it->second.instances, [&](const auto& one) {
+      return one->ready() && one->id() == line.instance;
+    });
+    if (mine) follower(line);  // Not another host's.
   });
 }
 

@@ -15,6 +15,7 @@
 
 #include "daemon/error.h"
 #include "daemon/plugin/call_counts.h"
+#include "daemon/plugin/call_place.h"
 #include "daemon/plugin/call_target.h"
 #include "daemon/plugin/crash_log.h"
 #include "daemon/plugin/event.h"
@@ -57,6 +58,10 @@ struct PluginRecord {
   std::string last_failure;
 };
 
+/// What is not needed at once is started so much later: starting a process takes the loop, and the
+/// machine, from calls.
+inline constexpr std::chrono::milliseconds kPause{10};
+
 class Plugin final : public CallTarget, private Instance::Owner {
  public:
   Plugin(const Environment& environment, EventBus& events, InstanceNumbers& numbers,
@@ -81,6 +86,8 @@ class Plugin final : public CallTarget, private Instance::Owner {
   void host_back(HostId host);
 
   PluginStatus status() const;
+  /// `done` when all instances that a shared plugin is to have now are ready; of a host-scoped one,
+  /// one for the next host.
   void start(std::function<void(std::expected<void, Error>)> done);
   /// Stops every instance.  `hold`: calls do not start one until start().
   void stop(std::string cause, bool hold, std::function<void()> done);
@@ -107,10 +114,10 @@ class Plugin final : public CallTarget, private Instance::Owner {
   /// Which instances that hosts have of their own are taken over: those that run the manifest of
   /// the one that takes them, all, or none.
   enum class HostsInstances { kOwn, kAll, kNone };
-  /// Its shared instance takes no more calls and is kept in reserve; what has just been started, or
-  /// was for the next host, is stopped.
+  /// Its shared instances take no more calls and are kept in reserve; what has just been started,
+  /// or was for the next host, is stopped.
   void step_aside(const std::string& cause);
-  /// Its shared instance takes calls again.
+  /// Its shared instances take calls again.
   void step_back(const std::string& cause);
   /// Calls that wait at `other`, or come to it still, are this one's from now on.
   void succeed(Plugin& other, HostsInstances instances);
@@ -119,8 +126,9 @@ class Plugin final : public CallTarget, private Instance::Owner {
 
  private:
   struct Waiter {
-    std::weak_ptr<void> ticket;
+    std::weak_ptr<CallPlace> place;  // Its ticket.
     InstanceCallback callback;
+    Clock::TimePoint since;
   };
   /// How often instances have failed that are for the same.
   struct Failures {
@@ -133,8 +141,10 @@ class Plugin final : public CallTarget, private Instance::Owner {
   };
   /// What one host gets; a shared plugin has one slot, that of host 0.
   struct Slot {
-    std::shared_ptr<Instance> instance;  // The current one, starting or ready.
-    std::deque<Waiter> waiters;
+    std::vector<std::shared_ptr<Instance>> instances;  // Starting or ready.
+    std::size_t turn = 0;        // Which of them has the next call, if they have equally many.
+    std::deque<Waiter> waiters;  // In the order that they came in.
+    bool queue_watched = false;
     Failures failures;
     bool start_scheduled = false;  // Waits for the backoff to pass.
     std::uint64_t generation = 0;  // Tells a scheduled start that it is out of date.
@@ -154,9 +164,18 @@ class Plugin final : public CallTarget, private Instance::Owner {
   HostId slot_key(HostId host) const { return manifest_->scope == Scope::kShared ? 0 : host; }
   std::optional<Error> refusal(const Slot& slot) const;
   void ensure_instance(HostId key, Slot& slot);
+  void rest_in_backoff(Clock::Duration delay);
   void start_instance(HostId key, Slot& slot);
   Clock::Duration backoff(Failures& failures) const;
-  void answer_soon(HostId key);
+  std::shared_ptr<Instance> choose(Slot& slot) const;
+  void serve_waiters(Slot& slot);
+  void serve_soon(HostId key);
+  void watch_queue(HostId key, Slot& slot);
+  boost::asio::awaitable<void> end_long_waits(HostId key);
+  Error queue_timeout_error(const Slot& slot) const;
+  bool may_grow(const Slot& slot) const;
+  bool wants_instance(const Slot& slot) const;
+  static bool starting(const Slot& slot);
   std::shared_ptr<Instance> make_instance();
   boost::asio::awaitable<void> start_after_backoff(HostId key, std::uint64_t generation,
                                                    Clock::Duration delay);
@@ -170,6 +189,7 @@ class Plugin final : public CallTarget, private Instance::Owner {
   bool spare_ready() const;
   void launch_spare();
   void start_spare();
+  void answer_start(const std::expected<void, Error>& outcome);
   bool wants_spare() const;
   void keep_spares();
   boost::asio::awaitable<void> launch_spare_after(std::uint64_t generation, Clock::Duration delay);
@@ -182,6 +202,7 @@ class Plugin final : public CallTarget, private Instance::Owner {
 
   void on_state(Instance& instance) override;
   void on_ended(Instance& instance, const std::optional<Error>& failure) override;
+  void on_place(Instance& instance) override;
 
   const Environment& environment_;
   EventBus& events_;
@@ -193,9 +214,10 @@ class Plugin final : public CallTarget, private Instance::Owner {
   std::map<HostId, Slot> slots_;
   Spares spares_;
   bool in_use_ = false;                               // Since a call or a start, until a stop.
-  std::shared_ptr<Instance> reserve_;                 // Ran before an upgrade that may fail.
+  std::vector<std::shared_ptr<Instance>> reserve_;    // Ran before an upgrade that may fail.
   std::vector<std::shared_ptr<Instance>> instances_;  // Every living one.
   std::vector<std::function<void(std::expected<void, Error>)>> start_waiters_;
+  std::weak_ptr<Instance> started_spare_;  // The one that they wait for.
   std::vector<std::function<void()>> stop_waiters_;
   bool held_ = false;  // Stopped by an operator or by the daemon's end.
   std::string held_cause_;

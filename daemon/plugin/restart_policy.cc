@@ -39,7 +39,7 @@ Clock::Duration FailureHistory::delay(Clock::TimePoint now, const Manifest& mani
 }
 
 bool restarts_by_itself(const Manifest& manifest, bool failed) {
-  if (manifest.scope == Scope::kHost) return false;  // Its host asks again when it needs it.
+  if (manifest.scope != Scope::kShared) return false;  // Its host asks again when it needs it.
   switch (manifest.restart_policy) {
     case RestartPolicy::kNever:
       return false;

@@ -11,13 +11,8 @@ namespace plugind::plugin {
 
 namespace asio = boost::asio;
 
-namespace {
-// Starting a process takes the loop, and the machine, from the call that has just taken a spare.
-constexpr std::chrono::milliseconds kPause{10};
-}  // namespace
-
 bool Plugin::full() const {
-  return manifest_->scope == Scope::kHost && instances_.size() >= manifest_->max_instances;
+  return manifest_->scope != Scope::kShared && instances_.size() >= manifest_->max_instances;
 }
 
 Error Plugin::full_error() const {
@@ -55,11 +50,12 @@ void Plugin::launch_spare() {
 /// As an operator asks for it: one at least, whatever the manifest says.
 void Plugin::start_spare() {
   if (spare_ready()) {
-    for (auto& waiter : std::exchange(start_waiters_, {})) waiter({});
+    answer_start({});
   } else if (spares_.waiting.empty() && full()) {
-    for (auto& waiter : std::exchange(start_waiters_, {})) waiter(std::unexpected(full_error()));
-  } else if (spares_.waiting.empty()) {
-    launch_spare();
+    answer_start(std::unexpected(full_error()));
+  } else {
+    if (spares_.waiting.empty()) launch_spare();
+    started_spare_ = spares_.waiting.front();
   }
   keep_spares();
 }

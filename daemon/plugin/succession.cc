@@ -15,21 +15,22 @@ void Plugin::step_aside(const std::string& cause) {
   for (const auto& spare : spares_.waiting) spare->stop(cause);
   const auto it = slots_.find(0);
   if (manifest_->scope != Scope::kShared || it == slots_.end()) return;
-  const auto instance = std::exchange(it->second.instance, nullptr);
-  if (!instance) return;
-  if (instance->ready()) {
-    reserve_ = instance;
-    instance->withdraw(cause);
-  } else {
-    instance->stop(cause);
+  for (const auto& instance : std::exchange(it->second.instances, {})) {
+    if (instance->ready()) {
+      reserve_.push_back(instance);
+      instance->withdraw(cause);
+    } else {
+      instance->stop(cause);
+    }
   }
 }
 
 void Plugin::step_back(const std::string& cause) {
   successor_.reset();
-  if (const auto instance = std::exchange(reserve_, nullptr)) {
-    slots_[0].instance = instance;
-    instance->restore(cause);
+  if (!reserve_.empty()) {
+    Slot& slot = slots_[0];
+    slot.instances = std::exchange(reserve_, {});
+    for (const auto& instance : std::vector(slot.instances)) instance->restore(cause);
   } else if (manifest_->start_mode == StartMode::kBoot && !held_) {
     start([](const std::expected<void, Error>&) {});
   }
@@ -40,7 +41,8 @@ void Plugin::succeed(Plugin& other, HostsInstances instances) {
   successor_.reset();
   other.successor_ = self();
   in_use_ = in_use_ || other.in_use_;
-  const bool by_host = manifest_->scope == Scope::kHost && other.manifest_->scope == Scope::kHost;
+  const bool by_host =
+      manifest_->scope != Scope::kShared && other.manifest_->scope == manifest_->scope;
   for (auto& [key, theirs] : other.slots_) {
     ++theirs.generation;
     theirs.start_scheduled = false;
@@ -48,25 +50,29 @@ void Plugin::succeed(Plugin& other, HostsInstances instances) {
     if (other.manifest_->scope != manifest_->scope) {
       // Whose instance a call waits for is not known on the other side.
       for (Waiter& waiter : waiters) {
-        if (!waiter.ticket.expired()) waiter.callback(std::unexpected(changed_error()));
+        if (!waiter.place.expired()) waiter.callback(std::unexpected(changed_error()));
       }
       continue;
     }
     Slot& mine = slots_[key];
     std::ranges::move(waiters, std::back_inserter(mine.waiters));
     const bool takes = instances == HostsInstances::kAll ||
-                       (instances == HostsInstances::kOwn && theirs.instance &&
-                        &theirs.instance->manifest() == manifest_.get());
-    if (by_host && takes && theirs.instance) {
+                       (instances == HostsInstances::kOwn && !theirs.instances.empty() &&
+                        &theirs.instances.front()->manifest() == manifest_.get());
+    if (by_host && takes && !theirs.instances.empty()) {
       mine.host_pid = theirs.host_pid;
-      mine.instance = std::exchange(theirs.instance, nullptr);
-      std::erase(other.instances_, mine.instance);
-      instances_.push_back(mine.instance);
-      mine.instance->set_owner(*this);
+      mine.instances = std::exchange(theirs.instances, {});
+      for (const auto& instance : mine.instances) {
+        std::erase(other.instances_, instance);
+        instances_.push_back(instance);
+        instance->set_owner(*this);
+      }
       // A stop that was under way does not find it any more.
       if (theirs.host_absent) host_gone(key);
     }
-    if (!mine.waiters.empty()) ensure_instance(key, mine);
+    if (mine.waiters.empty()) continue;
+    watch_queue(key, mine);
+    ensure_instance(key, mine);
   }
   keep_spares();
 }

@@ -301,9 +301,10 @@ void Supervisor::host_back(HostId host) {
   for (const auto& [name, plugin] : impl_->plugins) plugin->host_back(host);
 }
 
-void Supervisor::ask_serves(HostId host, std::function<void(bool)> answer) {
-  answer(std::ranges::any_of(impl_->plugins,
-                             [&](const auto& entry) { return entry.second->serves(host); }));
+void Supervisor::ask_serves(std::pair<HostId, HostId> hosts, std::function<void(bool)> answer) {
+  answer(std::ranges::any_of(impl_->plugins, [&](const auto& entry) {
+    return entry.second->serves(hosts.first) || entry.second->serves(hosts.second);
+  }));
 }
 
 }  // namespace plugind::plugin

@@ -142,7 +142,7 @@ class Supervisor final : public CallTargets {
   void host_gone(std::uint64_t host);
   void host_back(HostId host) override;
   /// Answers at once.
-  void ask_serves(HostId host, std::function<void(bool)> answer) override;
+  void ask_serves(std::pair<HostId, HostId> hosts, std::function<void(bool)> answer) override;
 
   std::filesystem::path plugin_socket_path(const std::string& name) const;
 

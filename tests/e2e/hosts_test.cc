@@ -117,6 +117,30 @@ TEST_F(Hosts, ThatCallNoMoreLetTheirInstanceGo) {
   EXPECT_NE(host.call("!pid"), pid) << "the next call starts one";
 }
 
+TEST_F(Hosts, HaveAnInstanceForEachConnectionIfItIsTiedToThat) {
+  manifest("kv", {kTestPlugin}, kGoPlugin + std::string("scope = 'connection'\n"));
+  start();
+  const auto pid_for = [](const std::shared_ptr<grpc::Channel>& connection) {
+    Context context;
+    context.AddMetadata("plugind-plugin", "kv");
+    EchoMessage request, reply;
+    request.set_payload("!pid");
+    const grpc::Status status = Echo::NewStub(connection)->Unary(&context, request, &reply);
+    return status.ok() ? std::stoi(reply.payload()) : -1;
+  };
+  const auto one = front();
+  auto other = front();
+  const int of_one = pid_for(one), of_other = pid_for(other);
+  ASSERT_GT(of_one, 0);
+  ASSERT_GT(of_other, 0);
+  EXPECT_NE(of_one, of_other);
+  EXPECT_EQ(pid_for(one), of_one);
+  other.reset();
+  EXPECT_TRUE(eventually([&] { return !testing::alive(of_other); }));
+  EXPECT_EQ(pid_for(one), of_one) << "the other connection has its own still";
+  EXPECT_EQ(get_plugin("kv").failures(), 0U);
+}
+
 TEST_F(Hosts, ShareWhatIsShared) {
   manifest("native", {kTestPlugin});
   manifest("shared", {kTestPlugin}, kGoPlugin + std::string("scope = 'shared'\n"));

@@ -72,6 +72,7 @@ std::string written(const Manifest& m) {
   line("health.timeout", toml(m.health_timeout));
   line("health.failures", std::to_string(m.health_failures));
   line("stop.idle", toml(m.stop_idle));
+  line("instances", std::to_string(m.instances));
   line("spares", std::to_string(m.spares));
   line("max_instances", std::to_string(m.max_instances));
   line("stop.grace", toml(m.stop_grace));
@@ -86,7 +87,9 @@ std::string written(const Manifest& m) {
   line("output.files", std::to_string(m.output.files));
   line("calls.timeout", toml(m.calls_timeout));
   line("calls.max_message", toml(std::to_string(m.calls_max_message) + "B"));
+  line("calls.per_instance", std::to_string(m.calls_per_instance));
   line("calls.queue", std::to_string(m.calls_queue));
+  line("calls.queue_timeout", toml(m.calls_queue_timeout));
   if (m.dialect == DialectKind::kGoPlugin) {
     if (!m.go_plugin.cookie_key.empty()) {
       line("go-plugin.cookie_key", toml(m.go_plugin.cookie_key));

@@ -163,6 +163,14 @@ class EchoService final : public echo::v1::Echo::Service {
       return grpc::Status::OK;
     };
 
+    if (command == "work") {  // a moment, and how many calls did that here at a time at most
+      static std::atomic<int> working{0}, most{0};
+      const int here = ++working;
+      for (int seen = most; here > seen && !most.compare_exchange_weak(seen, here);) continue;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      --working;
+      return answer(std::to_string(most));
+    }
     if (command == "pid") return answer(std::to_string(::getpid()));
     if (command == "record") {  // FILE LINE: one write, which is whole or not at all
       std::string line;

@@ -31,6 +31,7 @@ plugin::Manifest full_manifest() {
   manifest.start_mode = plugin::StartMode::kManual;
   manifest.start_timeout = 1s;
   manifest.start_timeout_max = 18s;
+  manifest.instances = 27;
   manifest.spares = 19;
   manifest.max_instances = 20;
   manifest.health_interval = 21s;
@@ -50,7 +51,9 @@ plugin::Manifest full_manifest() {
   manifest.calls_timeout = 8s;
   manifest.calls_timeout_max = 9s;
   manifest.calls_max_message = 9;
+  manifest.calls_per_instance = 28;
   manifest.calls_queue = 10;
+  manifest.calls_queue_timeout = 29s;
   manifest.calls_max_concurrent = 11;
   manifest.access = {.everybody = false, .users = {{0, "ada"}, {1'000, ""}}, .groups = {{7, "g"}}};
   manifest.go_plugin.cookie_key = "KEY";

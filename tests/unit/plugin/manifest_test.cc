@@ -66,6 +66,9 @@ calls.timeout_max = "2h"
 calls.max_message = "64KiB"
 calls.max_concurrent = 70
 calls.queue = 7
+calls.queue_timeout = "3s"
+calls.per_instance = 2
+instances = 4
 crashes.keep = 8
 output.file_size = "1GiB"
 output.files = 0
@@ -100,6 +103,9 @@ cookie_value = "d602"
   EXPECT_EQ(m.calls_timeout_max, 2h);
   EXPECT_EQ(m.calls_max_concurrent, 70u);
   EXPECT_EQ(m.calls_queue, 7u);
+  EXPECT_EQ(m.calls_queue_timeout, 3s);
+  EXPECT_EQ(m.calls_per_instance, 2u);
+  EXPECT_EQ(m.instances, 4u);
   EXPECT_EQ(m.crashes_keep, 8u);
   EXPECT_EQ(m.output, (OutputOptions{.file_size = 1u << 30, .files = 0}));
   EXPECT_FALSE(m.access.everybody);
@@ -286,7 +292,9 @@ INSTANTIATE_TEST_SUITE_P(Lines, ManifestBadLineTest, testing::Values(
     BadLine{"version = \"1 2\"", "3:11: `version`: \"1 2\" has a space, a control character or a letter outside ASCII"},
     BadLine{"working_directory = \"\"", "3:21: `working_directory`: \"\" is empty"},
     BadLine{"go-plugin.protocol_versions = [1]", "3:11: `go-plugin.protocol_versions` needs dialect = \"go-plugin\""},
-    BadLine{"spares = 1", "3:1: `spares` needs scope = \"host\""},
+    BadLine{"scope = \"host\"\ninstances = 2", "4:1: `instances` needs scope = \"shared\""},
+    BadLine{"instances = 65", "3:13: `instances` must be from 1 to 64, not 65"},
+    BadLine{"spares = 1", "3:1: `spares` needs scope = \"host\" or scope = \"connection\""},
     BadLine{"scope = \"host\"\nmax_instances = 2\nspares = 3", "5:1: `spares` is more than `max_instances` allows"},
     BadLine{"start.timeout_max = \"30s\"", "3:7: `start.timeout_max` is less than `start.timeout`"},
     BadLine{"dialect = \"go-plugin\"\ngo-plugin.protocol_versions = []", "4:31: `go-plugin.protocol_versions` takes 1 to 64 items, not 0; for example [5, 6]"},
@@ -351,7 +359,8 @@ TEST(ManifestTest, ExamplesOfTheTableAreValid) {
   std::string text = "dialect = \"go-plugin\"\n";
   for (const ManifestKey& key : manifest_keys()) {
     if (key.name == "dialect" || key.name == "env")
-      continue;  // env's example is the cookie, again.
+      continue;                             // env's example is the cookie, again.
+    if (key.name == "instances") continue;  // Of shared plugins, as spares are not.
     text += std::string(key.name) + " = " + std::string(key.example) + "\n";
   }
   const auto anybody = [](const std::string&) {
@@ -361,6 +370,7 @@ TEST(ManifestTest, ExamplesOfTheTableAreValid) {
   ASSERT_TRUE(manifest) << manifest.error().message;
   EXPECT_EQ(manifest->go_plugin.cookie_value, "hello");
   EXPECT_EQ(parsed(std::string(kMinimal) + "env = { BASIC_PLUGIN = \"hello\" }").env.size(), 1u);
+  EXPECT_EQ(parsed(std::string(kMinimal) + "instances = 4").instances, 4u);
 }
 
 }  // namespace

@@ -297,5 +297,48 @@ TEST_F(SparesTest, APauseBeforeARestartIsShorterByChance) {
   EXPECT_EQ(dialect_.starts, 3) << "100 ms less half of a quarter";
 }
 
+TEST_F(SparesTest, AStartIsDoneThoughAHostTookTheSpareMeanwhile) {
+  dialect_.start_takes = milliseconds(100);
+  apply(with_spares(0));
+  std::optional<bool> started;
+  supervisor_->start("kv", [&](const auto& outcome) { started = outcome.has_value(); });
+  run_ready(loop_);
+  const auto host = call("kv", 7);
+  EXPECT_EQ(dialect_.starts, 1) << "it has taken the spare that starts";
+  clock_.advance(milliseconds(100));
+  EXPECT_TRUE(host->ok());
+  EXPECT_EQ(started, true);
+}
+
+TEST_F(SparesTest, AStartIsToldOfTheFailureOfASpareThatAHostTook) {
+  dialect_.start_takes = milliseconds(100);
+  dialect_.next_error = make_error(Reason::kStartTimeout, "too slow");
+  apply(with_spares(0));
+  std::optional<bool> started;
+  supervisor_->start("kv", [&](const auto& outcome) { started = outcome.has_value(); });
+  run_ready(loop_);
+  const auto host = call("kv", 7);
+  clock_.advance(milliseconds(100));
+  EXPECT_FALSE(host->ok());
+  EXPECT_EQ(started, false);
+}
+
+TEST_F(SparesTest, AConnectionHasItsOwnAndItEndsAtOnceWithIt) {
+  Manifest m = with_spares(1);
+  m.scope = Scope::kConnection;
+  m.host_linger = milliseconds(60'000);
+  apply(std::move(m));
+  call("kv", 7);
+  clock_.advance(milliseconds(10));
+  EXPECT_EQ(ready_spares(), 1u);
+  EXPECT_EQ(call("kv", 8)->instance().id(), "kv#2");
+  clock_.advance(milliseconds(10));
+  supervisor_->host_gone(7);
+  run_ready(loop_);
+  EXPECT_FALSE(processes_.spawned[0]->alive());
+  EXPECT_TRUE(processes_.spawned[1]->alive());
+  EXPECT_EQ(ready_spares(), 1u);
+}
+
 }  // namespace
 }  // namespace plugind::plugin
