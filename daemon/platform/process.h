@@ -14,6 +14,7 @@
 
 #include "daemon/error.h"
 #include "daemon/platform/process_tree.h"
+#include "daemon/platform/sandbox.h"
 #include "daemon/platform/sealed_program.h"
 #include "daemon/platform/tree_limits.h"
 
@@ -82,6 +83,7 @@ struct SpawnRequest {
   /// If set: executed instead of the file, whose path `executable` is then only told.
   std::shared_ptr<const SealedProgram> sealed = {};
   bool no_new_privileges = false;  ///< See prctl(2), PR_SET_NO_NEW_PRIVS.
+  Sandbox sandbox = {};
   /// Gets what the program writes, on the loop, in pieces of at most 64 KiB.  Never called again
   /// once the Process is destroyed.  May destroy the Process.
   std::function<void(OutputStream, std::string_view)> on_output;
@@ -130,8 +132,8 @@ class Process {
 /// Errors, each telling what to do: ExecutableMissing; ExecutableUnusable (permission,
 /// architecture, format, missing interpreter or loader); SocketPathTooLong;
 /// IsolationUnavailable (a required limit that nothing holds here, a user that the daemon may not
-/// become); SpawnFailed for whatever else the system refuses.  After an Error nothing is left of
-/// the attempt.
+/// become, a sandbox that is not to be had or whose path is not there); SpawnFailed for whatever
+/// else the system refuses.  After an Error nothing is left of the attempt.
 std::expected<std::unique_ptr<Process>, Error> spawn(ProcessTrees& trees, SpawnRequest request);
 
 /// What a rehearsal has found.
@@ -142,9 +144,9 @@ struct Rehearsal {
 };
 
 /// Does all that spawn() does up to the first instruction of the program, which does not run:
-/// control group, limits, user, directory, listening socket, and the kernel's own answer to
-/// executing it.  Nothing of it is left, but that `private_directory` belongs to the user.  Error:
-/// that of spawn().
+/// control group, limits, user, sandbox, directory, listening socket, and the kernel's own answer
+/// to executing it.  Nothing of it is left, but that `private_directory` belongs to the user.
+/// Error: that of spawn().
 std::expected<Rehearsal, Error> rehearse(ProcessTrees& trees, SpawnRequest request);
 
 }  // namespace plugind::platform

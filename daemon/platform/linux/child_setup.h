@@ -15,6 +15,7 @@
 
 #include "daemon/platform/linux/launcher.h"
 #include "daemon/platform/linux/resource_limits.h"
+#include "daemon/platform/linux/sandbox.h"
 #include "daemon/platform/process.h"
 
 namespace plugind::platform {
@@ -112,6 +113,38 @@ struct NoNewPrivileges {
   boost::system::error_code on_exec_setup(CloneLauncher&, const CloneLauncher::Path&,
                                           const char* const*) const {
     if (wanted && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return last_error();
+    return {};
+  }
+};
+
+/// Before Identity, which takes the right to it away.
+struct NoNetwork {
+  bool wanted;
+
+  boost::system::error_code on_exec_setup(CloneLauncher& launcher, const CloneLauncher::Path&,
+                                          const char* const*) const {
+    if (!wanted) return {};
+    launcher.child_stage = SpawnStage::kNetwork;
+    if (const int error = leave_network()) return {error, boost::system::system_category()};
+    launcher.child_stage = SpawnStage::kChild;
+    return {};
+  }
+};
+
+/// After Identity, NoNewPrivileges and whatever else the child sets up: it is for good.
+struct Confinement {
+  const SandboxPlan& plan;
+
+  boost::system::error_code on_exec_setup(CloneLauncher& launcher, const CloneLauncher::Path&,
+                                          const char* const*) const {
+    // Else a capability of a daemon that is not root would lead back to the network.
+    int error = plan.no_network ? drop_ambient_capabilities() : 0;
+    if (error == 0 && plan.ruleset) {
+      launcher.child_stage = SpawnStage::kFiles;
+      error = confine_files(plan.ruleset.get());
+    }
+    if (error != 0) return {error, boost::system::system_category()};
+    launcher.child_stage = SpawnStage::kChild;
     return {};
   }
 };

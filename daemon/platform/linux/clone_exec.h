@@ -17,6 +17,8 @@ enum class SpawnStage : int {
   kDirectory,  ///< Entering the working directory.
   kLimits,     ///< Setting resource limits.
   kIdentity,   ///< Becoming another user.
+  kNetwork,    ///< Leaving the network.
+  kFiles,      ///< Giving up the right to change files.
   kChild,      ///< Preparing descriptors, session or death signal.
   kRehearsal,  ///< Making sure that the program does not run; see CloneRequest::rehearsal.
   kExec,

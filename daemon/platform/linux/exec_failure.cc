@@ -8,6 +8,7 @@
 
 #include <cerrno>
 
+#include "daemon/platform/linux/sandbox.h"
 #include "daemon/platform/posix/errno_error.h"
 #include "daemon/platform/program_file.h"
 
@@ -210,6 +211,10 @@ Error explain_spawn_failure(const std::string& executable, const std::string& di
                             std::to_string(files.rlim_max) + ", which is plugind's own hard limit",
                         "lower it, or raise that (ulimit -Hn, LimitNOFILE=)");
     }
+    case SpawnStage::kNetwork:
+      return network_refused(executable, error);
+    case SpawnStage::kFiles:
+      return confinement_refused(executable, error);
     case SpawnStage::kDirectory:
       return make_error(
           Reason::kSpawnFailed,

@@ -24,6 +24,7 @@
 #include "daemon/platform/linux/process_trees.h"
 #include "daemon/platform/linux/reap.h"
 #include "daemon/platform/linux/resource_limits.h"
+#include "daemon/platform/linux/sandbox.h"
 #include "daemon/platform/linux/tree_use.h"
 #include "daemon/platform/posix/errno_error.h"
 #include "daemon/platform/posix/unix_listener.h"
@@ -321,6 +322,18 @@ std::expected<void, Error> hand_over(const SpawnRequest& request, const RunAs* u
   return {};
 }
 
+std::expected<SandboxPlan, Error> sandbox_of(const SpawnRequest& request, uid_t uid) {
+  auto plan = plan_sandbox(request.sandbox, uid);
+  if (!plan || !plan->ruleset) return plan;
+  plan->ruleset = raised(std::move(plan->ruleset));
+  // Without it the program would run, and write where it likes.
+  if (!plan->ruleset) {
+    return std::unexpected(explain_spawn_failure(request.executable, request.working_directory,
+                                                 SpawnStage::kSetup, errno));
+  }
+  return plan;
+}
+
 /// The environment as exec takes it; `own_pid` is where the child writes its pid, or null.
 struct EnvironmentBlock {
   EnvironmentBlock(const SpawnRequest& request, const std::string& marker) {
@@ -361,9 +374,12 @@ std::expected<Launched, Error> launch(ProcessTrees& trees, SpawnRequest request,
   if (!ends) return std::unexpected(ends.error());
 
   const RunAs* user = foreign_user(request);
-  auto plan = plan_limits(request.limits, (*tree)->group(),
-                          {.uid = user ? user->uid : ::geteuid(), .own = user == nullptr});
-  auto ready = plan ? hand_over(request, user) : std::unexpected(plan.error());
+  const uid_t uid = user ? user->uid : ::geteuid();
+  auto plan = plan_limits(request.limits, (*tree)->group(), {.uid = uid, .own = user == nullptr});
+  auto sandbox = sandbox_of(request, uid);
+  auto ready = !plan      ? std::unexpected(plan.error())
+               : !sandbox ? std::unexpected(sandbox.error())
+                          : hand_over(request, user);
   if (!ready) {
     if (ends->listener) ::unlink(request.listen_socket.c_str());
     return std::unexpected(std::move(ready.error()));
@@ -394,12 +410,13 @@ std::expected<Launched, Error> launch(ProcessTrees& trees, SpawnRequest request,
                BindDescriptor{STDERR_FILENO, ends->err.get()},
                BindDescriptor{kListenDescriptor, ends->listener.get()}, OwnPid{environment.own_pid},
                SetProcessLimits{plan->process_limits}, FileMask{request.umask},
-               NoNewPrivileges{request.no_new_privileges}, Identity{user},
+               NoNetwork{sandbox->no_network},
+               NoNewPrivileges{request.no_new_privileges || request.sandbox.any()}, Identity{user},
                // As the user that it becomes, who may not be let in.
-               WorkingDirectory{request.working_directory.c_str()});
+               WorkingDirectory{request.working_directory.c_str()}, Confinement{*sandbox});
   const bool untried = launcher.failed_stage == SpawnStage::kRehearsal;
   if (!ec && !rehearsal) {
-    ec = run->begin(std::move(process), {.uid = user ? user->uid : ::geteuid(),
+    ec = run->begin(std::move(process), {.uid = uid,
                                          .gid = user ? user->gid : ::getegid(),
                                          .directory = std::move(request.working_directory),
                                          .inherited_peak = own_peak_memory()});
