@@ -128,6 +128,17 @@ std::string user_text(const v1::Manifest& manifest) {
   return text;
 }
 
+std::string sandbox_text(const v1::Manifest& manifest) {
+  const v1::Sandbox& sandbox = manifest.sandbox();
+  std::string text;
+  if (sandbox.read_only()) {
+    text = "writes only to its own directory";
+    if (sandbox.write_paths_size() > 0) text += " and " + joined(sandbox.write_paths(), ", ");
+  }
+  if (sandbox.no_network()) text += text.empty() ? "no network" : "; no network";
+  return text;
+}
+
 void add_manifest(std::string& text, const v1::Manifest& manifest) {
   add(text, "manifest", printable(manifest.file()));
   add(text, "command", printable(joined(manifest.command(), " ")));
@@ -142,6 +153,7 @@ void add_manifest(std::string& text, const v1::Manifest& manifest) {
   add(text, "environment", printable(joined(manifest.env_names(), ", ")));
   add(text, "inherits", printable(joined(manifest.env_allow(), ", ")));
   add(text, "user", printable(user_text(manifest)));
+  add(text, "sandbox", printable(sandbox_text(manifest)));
   add(text, "services", printable(joined(manifest.services(), ", ")));
   add(text, "dialect", printable(dialect_text(manifest)));
   add(text, "scope",

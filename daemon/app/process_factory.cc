@@ -37,6 +37,11 @@ platform::ResourceLimits convert(const plugin::ResourceLimits& limits) {
   return {memory, cpu, processes, open_files, required};
 }
 
+platform::Sandbox convert(plugin::Sandbox sandbox) {
+  auto& [write_paths, network] = sandbox;
+  return {std::move(write_paths), network};
+}
+
 std::optional<platform::RunAs> convert(const std::optional<plugin::RunAs>& user) {
   if (!user) return std::nullopt;
   return platform::RunAs{user->user.id, user->group.id, user->groups};
@@ -94,6 +99,7 @@ platform::SpawnRequest request_of(plugin::ProcessSpec spec) {
                                  .umask = spec.umask,
                                  .sealed = {},
                                  .no_new_privileges = spec.no_new_privileges,
+                                 .sandbox = app::convert(std::move(spec.sandbox)),
                                  .on_output = {}};
   if (spec.pinned) {
     request.sealed = static_cast<const PlatformProgram&>(*spec.pinned).sealed;

@@ -159,7 +159,7 @@ v1::Manifest to_proto(const plugin::Manifest& manifest) {
                restart_window, upgrade_probation, crashes_keep, calls_timeout, calls_timeout_max,
                calls_max_message, calls_max_concurrent, calls_per_instance, calls_queue,
                calls_queue_timeout, access, go_plugin, output, limits, run_as, umask, env_allow,
-               no_new_privileges, sha256, requirements] = manifest;
+               no_new_privileges, sandbox, sha256, requirements] = manifest;
   v1::Manifest result;
   result.set_file(to_utf8(file.string()));
   result.set_name(to_utf8(name));
@@ -231,6 +231,13 @@ v1::Manifest to_proto(const plugin::Manifest& manifest) {
   if (umask) result.set_umask(*umask);
   add_all(env_allow, *result.mutable_env_allow());
   result.set_no_new_privs(no_new_privileges);
+  if (sandbox.any()) {
+    const auto& [write_paths, network] = sandbox;
+    v1::Sandbox& box = *result.mutable_sandbox();
+    box.set_read_only(write_paths.has_value());
+    if (write_paths) add_all(*write_paths, *box.mutable_write_paths());
+    box.set_no_network(!network);
+  }
   result.set_sha256(to_utf8(sha256));
   for (const plugin::Requirement& one : requirements) {
     const auto& [words, lowest, path, hint, timeout] = one;

@@ -62,12 +62,19 @@ class Examination {
     findings_.push_back({severity, check, {}, std::move(what), std::move(remedy)});
   }
 
+  static const char* check_of(const Error& error) {
+    if (error.reason != Reason::kIsolationUnavailable) return "program";
+    const bool sandbox = std::ranges::any_of(error.details, [](const auto& detail) {
+      return detail.first == "setting" && detail.second.starts_with("sandbox.");
+    });
+    return sandbox ? "sandbox" : "limits";
+  }
+
   /// Whether the program can be executed.
   bool rehearse() {
     const auto rehearsal = context_.processes.rehearse(spec_);
     if (!rehearsal) {
-      add(rehearsal.error().reason == Reason::kIsolationUnavailable ? "limits" : "program",
-          rehearsal.error());
+      add(check_of(rehearsal.error()), rehearsal.error());
       return false;
     }
     if (!rehearsal->not_tried.empty()) {

@@ -84,6 +84,10 @@ class GoPluginGreeting : public Greeting {
                                                            : manifest.working_directory);
     if (!handshake) co_return std::unexpected(std::move(handshake.error()));
     address_ = plugin::printable(handshake->endpoint.address, kAddressShown);
+    // From here its address would be that of a stranger.
+    if (!manifest.sandbox.network && handshake->endpoint.address.starts_with("tcp:")) {
+      co_return std::unexpected(network_missed());
+    }
 
     auto connection = co_await connect(handshake->endpoint);
     if (!connection) co_return std::unexpected(std::move(connection.error()));
@@ -139,6 +143,16 @@ class GoPluginGreeting : public Greeting {
   }
 
  private:
+  Error network_missed() const {
+    Error error = make_error(
+        Reason::kIsolationUnavailable,
+        "it listens on " + address_ + ", where `sandbox.network` lets nobody reach it",
+        "let it listen on a Unix socket in PLUGIN_UNIX_SOCKET_DIR, or remove that from the "
+        "manifest");
+    error.details.emplace_back("setting", "sandbox.network");
+    return error;
+  }
+
   Error connection_failed(const std::string& why) const {
     return make_error(
         Reason::kConnectFailed,

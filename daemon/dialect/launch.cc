@@ -49,9 +49,21 @@ std::expected<plugin::ProcessSpec, Error> make_spec(const StartContext& context,
   return spec;
 }
 
-Error exited(const plugin::ExitStatus& status, milliseconds after, const std::string& explanation) {
+/// What a program may not expect that ends at once; "" if it is as others are.
+std::string sandbox_note(const plugin::Sandbox& sandbox) {
+  if (!sandbox.any()) return "";
+  std::string text = "; by its manifest it ";
+  if (!sandbox.network) text += "has no network (`sandbox.network`)";
+  if (!sandbox.network && sandbox.write_paths) text += " and ";
+  if (sandbox.write_paths) text += "can write to a few paths only (`sandbox.write_paths`)";
+  return text;
+}
+
+Error exited(const plugin::ExitStatus& status, milliseconds after, const std::string& explanation,
+             const plugin::Sandbox& sandbox) {
   Error error = make_error(Reason::kStartExited, "it ended with " + status.describe() + " after " +
-                                                     describe(after) + ", before it was ready");
+                                                     describe(after) + ", before it was ready" +
+                                                     sandbox_note(sandbox));
   if (!explanation.empty()) error.message += "; " + explanation;
   if (status.code) error.details.emplace_back("exit_code", std::to_string(*status.code));
   if (status.signal) error.details.emplace_back("signal", std::to_string(*status.signal));
@@ -104,7 +116,8 @@ asio::awaitable<std::expected<Greeted, Error>> race(const StartContext& context,
   auto timeout = start_deadline(context, std::move(last_output));
   auto first = co_await (std::move(greet) || std::move(end) || std::move(timeout));
   if (first.index() == 1) {
-    co_return std::unexpected(exited(std::get<1>(first), elapsed(), greeting.explain_exit()));
+    co_return std::unexpected(
+        exited(std::get<1>(first), elapsed(), greeting.explain_exit(), context.manifest.sandbox));
   }
   if (first.index() == 2) co_return std::unexpected(greeting.timed_out(elapsed()));
 
@@ -115,7 +128,8 @@ asio::awaitable<std::expected<Greeted, Error>> race(const StartContext& context,
     auto grace = clock.sleep(kDeathGrace);
     const auto seen = co_await (std::move(late_end) || std::move(grace));
     if (seen.index() == 0) {
-      co_return std::unexpected(exited(std::get<0>(seen), elapsed(), greeting.explain_exit()));
+      co_return std::unexpected(
+          exited(std::get<0>(seen), elapsed(), greeting.explain_exit(), context.manifest.sandbox));
     }
   }
   co_return std::move(greeted);
@@ -164,6 +178,8 @@ plugin::ProcessSpec spec_without_program(const StartContext& context, const Vari
   spec.private_directory = context.directory.string();
   spec.umask = manifest.umask;
   spec.no_new_privileges = manifest.no_new_privileges;
+  spec.sandbox = manifest.sandbox;
+  if (spec.sandbox.write_paths) spec.sandbox.write_paths->push_back(context.directory.string());
   return spec;
 }
 

@@ -32,6 +32,7 @@ asio::awaitable<std::expected<SideResult, Error>> run_beside(const plugin::Start
   spec.run_as = like.run_as;
   spec.umask = like.umask;
   spec.no_new_privileges = like.no_new_privileges;
+  spec.sandbox = like.sandbox;
   spec.on_output = [result](plugin::OutputStream stream, std::string_view bytes) {
     std::string& text = stream == plugin::OutputStream::kStdout ? result->out : result->err;
     text += bytes.substr(0, kMostOutput - text.size());

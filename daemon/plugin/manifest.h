@@ -63,6 +63,17 @@ struct ResourceLimits {
   bool operator==(const ResourceLimits&) const = default;
 };
 
+/// What the plugin and all that it starts may not touch; table `[sandbox]`.
+struct Sandbox {
+  /// `sandbox.write_paths`: files are read-only but below these, which are absolute after parsing,
+  /// and in the instance's own directory.  Absent: files are as they are.
+  std::optional<std::vector<std::string>> write_paths;
+  bool network = true;  ///< `sandbox.network`
+
+  bool any() const { return write_paths || !network; }
+  bool operator==(const Sandbox&) const = default;
+};
+
 /// Files that keep what the plugin prints, where the daemon has a directory for them; table
 /// `[output]`.
 struct OutputOptions {
@@ -155,8 +166,9 @@ struct Manifest {
   std::optional<RunAs> run_as;         ///< Absent: the daemon's own user.
   std::optional<std::uint32_t> umask;  ///< `umask`; absent: the daemon's own
   std::vector<std::string> env_allow;  ///< `env_allow`: more names of the daemon's environment
-  bool no_new_privileges = false;      ///< `no_new_privs`; default: true with `user`
-  std::string sha256;                  ///< `sha256`: 64 hexadecimal digits in lower case; "": any
+  bool no_new_privileges = false;      ///< `no_new_privs`; default: true with `user` or a sandbox
+  Sandbox sandbox;
+  std::string sha256;  ///< `sha256`: 64 hexadecimal digits in lower case; "": any
   std::vector<Requirement> requirements;  ///< `requires`
 
   bool operator==(const Manifest&) const = default;

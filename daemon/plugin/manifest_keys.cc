@@ -212,7 +212,8 @@ std::vector<ManifestKey> build() {
        .kind = FlagKey{FIELD(bool, no_new_privileges)},
        .example = "true",
        .doc = "The program and its children can gain no privileges, by setuid programs such as "
-              "`sudo` for example. If absent, `true` with `user` and else `false`."},
+              "`sudo` for example. If absent, `true` with `user` or a sandbox and else "
+              "`false`."},
       {.name = "services",
        .kind = TextListKey{FIELD(TextList, services), 0, 1024, true, service_problem},
        .default_value = "[]",
@@ -432,6 +433,22 @@ std::vector<ManifestKey> build() {
        .example = "true",
        .doc = "The plugin does not start where one of its limits cannot be enforced. Else "
               "`pluginctl status` tells."},
+      {.name = "sandbox.write_paths",
+       .kind = TextListKey{[](Manifest& m) -> TextList& {
+                             return m.sandbox.write_paths ? *m.sandbox.write_paths
+                                                          : m.sandbox.write_paths.emplace();
+                           },
+                           0, 256, true, path_problem},
+       .example = "[\"/var/lib/kv\"]",
+       .doc = "The plugin, and all that it starts, can write only below these paths and in the "
+              "instance's own directory; see [the sandbox](#the-sandbox). Relative ones are "
+              "relative to the manifest's directory. If absent, wherever its user may."},
+      {.name = "sandbox.network",
+       .kind = FlagKey{FIELD(bool, sandbox.network)},
+       .default_value = "true",
+       .example = "false",
+       .doc = "`false`: the plugin, and all that it starts, have no network, only Unix sockets "
+              "that have a path."},
       {.name = "access.users",
        .kind = AccountListKey{FIELD(AccountList, access.users), 1024, "user",
                               [](const AccountLookup& l) -> const AccountLookup::Function& {

@@ -66,7 +66,13 @@ class Reader {
 
   /// `user` and `group`, which go together.
   void find_user() {
-    if (!has("no_new_privs")) manifest.no_new_privileges = has("user");
+    if (!has("no_new_privs")) {
+      manifest.no_new_privileges = has("user") || manifest.sandbox.any();
+    } else if (manifest.sandbox.any() && !manifest.no_new_privileges) {
+      mistake(where("no_new_privs"),
+              in_ticks(manifest.sandbox.write_paths ? "sandbox.write_paths" : "sandbox.network") +
+                  " needs `no_new_privs`, and sets it by itself; leave it out");
+    }
     if (group_ && !has("user")) {
       return mistake(where("group"), "`group` needs `user`: write for example user = \"kv\"");
     }
@@ -464,6 +470,11 @@ std::expected<ParsedManifest, std::vector<Mistake>> parse_manifest_text(
     if (!one.file.empty()) one.file = (directory / one.file).lexically_normal().string();
     if (one.command.empty() || one.command.front().find('/') == std::string::npos) continue;
     one.command.front() = (directory / one.command.front()).lexically_normal().string();
+  }
+  if (manifest.sandbox.write_paths) {
+    for (std::string& path : *manifest.sandbox.write_paths) {
+      path = (directory / path).lexically_normal().string();
+    }
   }
   if (!manifest.working_directory.empty()) {
     manifest.working_directory =

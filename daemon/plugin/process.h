@@ -87,6 +87,7 @@ struct ProcessSpec {
   std::string private_directory = {};       ///< Is handed over to `run_as`.
   std::optional<std::uint32_t> umask = {};  ///< Absent: the daemon's own.
   bool no_new_privileges = false;
+  Sandbox sandbox = {};  ///< The write paths are all of them, the instance's directory included.
   std::shared_ptr<const PinnedProgram> pinned = {};  ///< If set: executed instead of the file.
   /// Gets what the process writes, on the loop, in pieces as they are read.  Never called again
   /// once the Process is destroyed.
