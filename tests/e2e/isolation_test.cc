@@ -1,6 +1,10 @@
 // What a manifest says of the rights and the means of its plugin, on real processes.
 #include <gmock/gmock.h>
+#include <linux/landlock.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -55,6 +59,32 @@ class Isolation : public DaemonTest {
     return testing::run({"sha256sum", file}).out.substr(0, 64);
   }
 };
+
+/// A listener on a port of this machine.
+class TcpListener {
+ public:
+  TcpListener() {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    const bool listens = ::bind(socket_, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
+                         ::listen(socket_, 8) == 0 &&
+                         ::getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size) == 0;
+    EXPECT_TRUE(listens);
+    port_ = ntohs(address.sin_port);
+  }
+  ~TcpListener() { ::close(socket_); }
+  std::string port() const { return std::to_string(port_); }
+
+ private:
+  const int socket_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  int port_ = 0;
+};
+
+bool has_landlock() {
+  return ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION) >= 3;
+}
 
 #ifndef DAEMON_IS_SANITIZED  // Sanitizers reserve more memory than any limit allows.
 TEST_F(Isolation, AForkBombDescriptorsAndMemoryAreHeld) {
@@ -187,6 +217,87 @@ TEST_F(Isolation, APinnedProgramIsTheOneThatRuns) {
   const testing::Run restarted =
       testing::run({PLUGINCTL, "--socket", directory_.socket(), "start", "pinned"});
   EXPECT_THAT(restarted.err, HasSubstr("CHECKSUM_MISMATCH"));
+}
+
+TEST_F(Isolation, ASandboxedPluginServesAndIsHeld) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root may start programs of other users";
+  if (!has_landlock()) GTEST_SKIP() << "the kernel has no Landlock of ABI 3";
+  const std::string program = open_copy(kTestPlugin);
+  const fs::path data = directory_.path() / "data", other = directory_.path() / "other";
+  for (const fs::path& directory : {data, other}) {
+    fs::create_directory(directory);
+    ASSERT_EQ(::chown(directory.c_str(), 61040, 61041), 0);
+  }
+  const std::string sandbox =
+      "sandbox = { write_paths = ['" + data.string() + "'], network = false }\n";
+  const std::string go = std::string(kUser) +
+                         "dialect = 'go-plugin'\nenv = { E2E_COOKIE = 'right', HOME = '" +
+                         (directory_.path() / "home").string() + "' }\n";
+  manifest("boxed", {program}, kUser + home() + sandbox);
+  manifest("boxed-go", {program}, go + sandbox);
+  manifest("free", {program}, kUser + home());
+  start();
+  const TcpListener listener;
+  for (const std::string plugin : {"boxed", "boxed-go"}) {
+    SCOPED_TRACE(plugin);
+    const testing::Run doctor =
+        testing::run({PLUGINCTL, "--socket", directory_.socket(), "doctor", plugin});
+    EXPECT_EQ(doctor.exit, Exit{.code = 0}) << doctor.out;
+    EXPECT_EQ(answer(plugin, "hello"), "hello");
+    const std::string file = (data / plugin).string();
+    EXPECT_EQ(answer(plugin, "!record " + file + " kept"), "kept");
+    EXPECT_TRUE(fs::exists(file));
+    const std::string own = answer(plugin, "!environment TMPDIR");
+    EXPECT_EQ(answer(plugin, "!record " + own + "/file kept"), "kept");
+    EXPECT_EQ(failure(plugin, "!record " + (other / plugin).string() + " lost").message,
+              "cannot write");
+    EXPECT_FALSE(fs::exists(other / plugin));
+    EXPECT_EQ(answer(plugin, "!connect " + listener.port()), "ECONNREFUSED");
+    EXPECT_THAT(answer(plugin, "!rights"), HasSubstr("NoNewPrivs:\t1\n"));
+    EXPECT_THAT(status(plugin).out,
+                HasSubstr("  sandbox:      writes only to its own directory and " + data.string() +
+                          "; no network\n"));
+  }
+  EXPECT_EQ(answer("free", "!record " + (other / "free").string() + " kept"), "kept");
+  EXPECT_EQ(answer("free", "!connect " + listener.port()), "connected");
+}
+
+TEST_F(Isolation, ASandboxThatIsNotToBeHadIsRefused) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root may start programs of other users";
+  if (!has_landlock()) GTEST_SKIP() << "the kernel has no Landlock of ABI 3";
+  manifest("lost", {kTestPlugin}, "sandbox.write_paths = ['../nowhere']\n");
+  manifest("root", {kTestPlugin}, "sandbox.network = false\n");
+  manifest("tcp", {"/bin/sh", "-c", "echo '1|1|tcp|127.0.0.1:1234|grpc'; exec sleep 1000"},
+           std::string(kUser) + home() + "dialect = 'go-plugin'\nsandbox.network = false\n");
+  start();
+  const auto expect_refused = [&](const std::string& plugin, const std::string& setting,
+                                  const std::string& why) {
+    const Told refusal = failure(plugin);
+    EXPECT_EQ(refusal.code, grpc::StatusCode::UNAVAILABLE);
+    EXPECT_EQ(refusal.reason, "ISOLATION_UNAVAILABLE");
+    EXPECT_EQ(refusal.metadata.at("setting"), setting);
+    EXPECT_THAT(refusal.message, HasSubstr(why));
+  };
+  const std::string lost = "`sandbox.write_paths` names " +
+                           (directory_.path() / "nowhere").string() + ", which does not exist";
+  expect_refused("lost", "sandbox.write_paths", lost);
+  expect_refused("root", "sandbox.network", "would run as root, who can leave it again");
+  expect_refused("tcp", "sandbox.network", "it listens on tcp:127.0.0.1:1234, where");
+  const testing::Run doctor =
+      testing::run({PLUGINCTL, "--socket", directory_.socket(), "doctor", "lost", "--json"});
+  EXPECT_EQ(doctor.exit, Exit{.code = 6});
+  EXPECT_THAT(doctor.out, AllOf(HasSubstr("\"check\":\"sandbox\""), HasSubstr(lost)));
+}
+
+TEST_F(Isolation, ADaemonThatMayMakeNoNamespaceSaysSo) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can make processes of other users; run as root";
+  manifest("cut-off", {open_copy(kTestPlugin)}, home() + "sandbox.network = false\n");
+  ASSERT_EQ(::chown(directory_.path().c_str(), 61042, 61042), 0);
+  start({}, {fs::read_symlink("/proc/self/exe"), "--as", kDaemonUser, open_copy(kPlugind)});
+  const Told refusal = failure("cut-off");
+  EXPECT_EQ(refusal.reason, "ISOLATION_UNAVAILABLE");
+  EXPECT_THAT(refusal.message, AllOf(HasSubstr("no network namespace"), HasSubstr("EPERM"),
+                                     HasSubstr("run plugind as root or with CAP_SYS_ADMIN")));
 }
 
 TEST_F(Isolation, WhatIsRequiredIsCheckedUntilItIsThere) {

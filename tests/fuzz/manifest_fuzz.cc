@@ -103,6 +103,8 @@ std::string written(const Manifest& m) {
   }
   line("env_allow", toml(m.env_allow));
   line("no_new_privs", m.no_new_privileges ? "true" : "false");
+  if (m.sandbox.write_paths) line("sandbox.write_paths", toml(*m.sandbox.write_paths));
+  line("sandbox.network", m.sandbox.network ? "true" : "false");
   if (m.umask) {
     char mask[8];
     std::snprintf(mask, sizeof mask, "%04o", *m.umask);
@@ -133,6 +135,10 @@ void check(const Manifest& m) {
   for (const std::string& word : m.command) REQUIRE(word.find('\0') == word.npos);
   REQUIRE(m.working_directory.empty() || m.working_directory.front() == '/');
   REQUIRE(!m.go_plugin.protocol_versions.empty());
+  if (m.sandbox.write_paths) {
+    for (const std::string& path : *m.sandbox.write_paths) REQUIRE(path.front() == '/');
+  }
+  REQUIRE(m.no_new_privileges || !m.sandbox.any());
   REQUIRE(m.restart_backoff.count() > 0 && m.restart_backoff <= m.restart_backoff_max);
   for (const auto& [name, value] : m.env) {
     REQUIRE(!name.empty() && name.find('=') == name.npos && name.find('\0') == name.npos);

@@ -3,9 +3,11 @@
 //
 // A payload of Echo/Unary that starts with "!" is a command, for example "!exit 3"; everything else
 // is answered with itself.
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <netinet/in.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -137,6 +139,20 @@ std::string rights() {
   return text;
 }
 
+/// What becomes of a TCP connection to a port of this machine.
+std::string connect_to(int port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const bool connected =
+      ::connect(socket, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+  const std::string result = connected ? "connected" : ::strerrorname_np(errno);
+  ::close(socket);
+  return result;
+}
+
 std::string metadata_of(grpc::ServerContext& context) {
   std::multimap<std::string, std::string> sorted;
   for (const auto& [name, value] : context.client_metadata()) {
@@ -233,6 +249,7 @@ class EchoService final : public echo::v1::Echo::Service {
     if (command == "fork-bomb") return answer(std::to_string(fork_bomb(std::stoi(argument))));
     if (command == "open-files") return answer(std::to_string(open_files()));
     if (command == "exhaust-files") return answer(exhaust_files());
+    if (command == "connect") return answer(connect_to(std::stoi(argument)));
     if (command == "rights") return answer(rights());
     if (command == "hang-up") {
       shut_sockets(argument == "for-good");

@@ -2,6 +2,7 @@
 #include "daemon/app/process_factory.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -89,6 +90,20 @@ TEST_F(ProcessFactoryTest, EndsATree) {
                         [&](std::exception_ptr) { gone = true; });
   EXPECT_TRUE(run_until([&] { return gone; }));
   EXPECT_TRUE((*process)->tree_pids().empty());
+}
+
+TEST_F(ProcessFactoryTest, PassesTheSandboxOn) {
+  plugin::ProcessSpec spec = shell("true");
+  spec.sandbox.write_paths = {"/nonexistent/data"};
+  const auto paths = factory_->rehearse(std::move(spec));
+  ASSERT_FALSE(paths);
+  EXPECT_EQ(paths.error().details, (decltype(Error::details){{"setting", "sandbox.write_paths"}}));
+  if (::geteuid() != 0) GTEST_SKIP() << "only root is refused to be without a network";
+  spec = shell("true");
+  spec.sandbox.network = false;
+  const auto network = factory_->spawn(std::move(spec));
+  ASSERT_FALSE(network);
+  EXPECT_EQ(network.error().details, (decltype(Error::details){{"setting", "sandbox.network"}}));
 }
 
 TEST_F(ProcessFactoryTest, PassesErrorsOn) {

@@ -67,6 +67,7 @@ plugin::Manifest full_manifest() {
   manifest.umask = 027;
   manifest.env_allow = {"JAVA_HOME"};
   manifest.no_new_privileges = true;
+  manifest.sandbox = {.write_paths = std::vector<std::string>{"/var/kv", "/srv"}, .network = false};
   manifest.sha256 = "abc";
   manifest.requirements = {{.command = {"java", "-version"},
                             .version = "17",
@@ -179,6 +180,12 @@ health_failures: 23
 start_timeout_max {
   seconds: 18
 }
+sandbox {
+  read_only: true
+  write_paths: "/var/kv"
+  write_paths: "/srv"
+  no_network: true
+}
 )");
 }
 
@@ -190,6 +197,7 @@ TEST(Convert, LeavesOutWhatAManifestDoesNotHave) {
   EXPECT_FALSE(manifest.has_go_plugin());
   EXPECT_FALSE(manifest.has_limits());
   EXPECT_FALSE(manifest.has_umask());
+  EXPECT_FALSE(manifest.has_sandbox());
   EXPECT_FALSE(manifest.has_stop_idle());
   EXPECT_FALSE(manifest.has_health_interval());
   EXPECT_FALSE(manifest.has_health_timeout());

@@ -111,6 +111,11 @@ TEST_F(ExamineTest, WhatTheRehearsalMeetsIsTold) {
   processes.rehearsal = std::unexpected(make_error(Reason::kIsolationUnavailable, "no cpu limit"));
   examine();
   expect_one(Severity::kError, "limits", "no cpu limit", "");
+  Error sandbox = make_error(Reason::kIsolationUnavailable, "no Landlock", "run another kernel");
+  sandbox.details.emplace_back("setting", "sandbox.write_paths");
+  processes.rehearsal = std::unexpected(sandbox);
+  examine();
+  expect_one(Severity::kError, "sandbox", "no Landlock", "run another kernel");
 }
 
 TEST_F(ExamineTest, AProgramThatIsNotInThePath) {

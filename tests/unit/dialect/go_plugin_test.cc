@@ -62,6 +62,22 @@ TEST_F(GoPluginTest, ConnectsWhereTheHandshakeSays) {
   EXPECT_EQ((*result)->protocol_version, 1u);
 }
 
+TEST_F(GoPluginTest, WithoutANetworkNobodyIsAskedOnTcp) {
+  manifest.sandbox.network = false;
+  start_printing("1|1|tcp|127.0.0.1:1234|grpc\n");
+  expect_error(Reason::kIsolationUnavailable,
+               "it listens on tcp:127.0.0.1:1234, where `sandbox.network` lets nobody reach it: "
+               "let it listen on a Unix socket in PLUGIN_UNIX_SOCKET_DIR, or remove that from the "
+               "manifest");
+  EXPECT_TRUE(connector.attempts.empty());
+}
+
+TEST_F(GoPluginTest, WithoutANetworkAUnixSocketWillDo) {
+  manifest.sandbox.network = false;
+  start_printing(kHandshake);
+  EXPECT_TRUE(ready());
+}
+
 TEST_F(GoPluginTest, TheHandshakeMayComeInPieces) {
   start();
   for (const char* piece : {"1|1|un", "ix|/tmp/plugin123|gr", "pc|"}) {

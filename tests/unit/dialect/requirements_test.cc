@@ -76,6 +76,16 @@ TEST_F(RequirementsTest, AnotherUsersCommandDoesNotGetTheInstancesDirectory) {
   EXPECT_EQ(process().spec.working_directory, "/");
 }
 
+TEST_F(RequirementsTest, TheCommandIsInTheSandboxOfThePlugin) {
+  manifest.sandbox = {.write_paths = std::vector<std::string>{"/var/kv"}, .network = false};
+  start();
+  ASSERT_EQ(processes.spawned.size(), 1u);
+  EXPECT_EQ(process().spec.sandbox.write_paths,
+            (std::vector<std::string>{"/var/kv", "/run/plugind/instances/kv#1"}));
+  EXPECT_FALSE(process().spec.sandbox.network);
+  cancel_start();
+}
+
 TEST_F(RequirementsTest, ALowerVersionIsRefused) {
   start();
   process().print_stdout("java 11.0.2\n");
@@ -230,6 +240,22 @@ TEST_F(UserTest, TheManifestsWishesReachTheProcess) {
   EXPECT_EQ(process().variable("USER"), "seven");
   EXPECT_EQ(process().variable("LOGNAME"), "seven");
   EXPECT_EQ(process().variable("SHELL"), std::nullopt) << "the daemon's own";
+}
+
+TEST_F(UserTest, TheSandboxReachesTheProcessWithTheInstancesDirectory) {
+  manifest.sandbox = {.write_paths = std::vector<std::string>{"/var/kv"}, .network = false};
+  start();
+  EXPECT_EQ(process().spec.sandbox.write_paths,
+            (std::vector<std::string>{"/var/kv", "/run/plugind/instances/kv#1"}));
+  EXPECT_FALSE(process().spec.sandbox.network);
+  process().exit(1);
+  run();
+  ASSERT_TRUE(finished);
+  EXPECT_NE(error().message.find("before it was ready; by its manifest it has no network "
+                                 "(`sandbox.network`) and can write to a few paths only "
+                                 "(`sandbox.write_paths`)"),
+            std::string::npos)
+      << error().message;
 }
 
 TEST_F(UserTest, WhatIsNotAllowedIsNotInherited) {

@@ -53,7 +53,8 @@ int bind_in(const std::string& directory) {
                 sizeof(address));
 }
 
-/// Every way to change something in a directory that has the files a to f and an empty one.
+/// Every way to change something in a directory that has the files a to g, an empty directory and a
+/// full one.
 int change_all(const std::vector<std::string>& arguments) {
   const std::string in = arguments.at(0) + "/";
   const auto path = [&](const char* name) { return in + name; };
@@ -64,6 +65,7 @@ int change_all(const std::vector<std::string>& arguments) {
   tell("create", ::open(path("new").c_str(), O_RDONLY | O_CREAT, 0600));
   tell("unlink", ::unlink(path("d").c_str()));
   tell("rename", ::rename(path("e").c_str(), path("e2").c_str()));
+  tell("move", ::rename(path("g").c_str(), path("full/g").c_str()));
   tell("link", ::link(path("f").c_str(), path("f2").c_str()));
   tell("symlink", ::symlink("f", path("f3").c_str()));
   tell("mkdir", ::mkdir(path("directory").c_str(), 0700));
@@ -182,7 +184,8 @@ class SandboxTest : public ProcessTest {
     ASSERT_EQ(::chmod(directory_.path().c_str(), 0711), 0);
     for (const fs::path& directory : {own_, outside_}) {
       fs::create_directories(directory / "empty");
-      for (const char* const name : {"a", "b", "c", "d", "e", "f"}) {
+      fs::create_directories(directory / "full");
+      for (const char* const name : {"a", "b", "c", "d", "e", "f", "g"}) {
         std::ofstream(directory / name) << "content";
       }
     }
@@ -227,8 +230,8 @@ INSTANTIATE_TEST_SUITE_P(Keeping, SandboxTest,
                          keeping_name);
 
 constexpr const char* kDeeds[] = {"write",  "append", "empty-by-open", "truncate", "create",
-                                  "unlink", "rename", "link",          "symlink",  "mkdir",
-                                  "rmdir",  "mkfifo", "bind"};
+                                  "unlink", "rename", "move",          "link",     "symlink",
+                                  "mkdir",  "rmdir",  "mkfifo",        "bind"};
 
 std::string all(const std::string& result) {
   std::string text;
@@ -240,11 +243,11 @@ TEST_P(SandboxTest, FilesChangeInTheWritePathsOnly) {
   if (!has_landlock()) GTEST_SKIP() << "the kernel has no Landlock of ABI 3";
   EXPECT_EQ(output(confined("change-all", {outside_})), all("EACCES"));
   EXPECT_EQ(output(confined("change-all", {own_})), all("done"));
-  for (const char* const name : {"a", "b", "c", "d", "e", "f"}) {
+  for (const char* const name : {"a", "b", "c", "d", "e", "f", "g"}) {
     EXPECT_EQ(fs::file_size(outside_ / name), 7u) << name;
   }
   EXPECT_TRUE(fs::exists(outside_ / "empty"));
-  EXPECT_EQ(std::distance(fs::directory_iterator(outside_), {}), 7);
+  EXPECT_EQ(std::distance(fs::directory_iterator(outside_), {}), 9);
   EXPECT_EQ(output(child("change-all", {outside_})), all("done")) << "without a sandbox";
 }
 

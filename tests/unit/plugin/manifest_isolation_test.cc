@@ -51,7 +51,7 @@ std::string mistakes(const std::string& more) {
 TEST(ManifestIsolationTest, WithoutKeysNothingIsLimited) {
   const Manifest m = parsed("");
   EXPECT_EQ(m.limits, ResourceLimits{});
-  EXPECT_FALSE(m.run_as || m.umask || m.no_new_privileges);
+  EXPECT_FALSE(m.run_as || m.umask || m.no_new_privileges || m.sandbox.any());
   EXPECT_TRUE(m.env_allow.empty() && m.sha256.empty() && m.requirements.empty());
 }
 
@@ -119,6 +119,37 @@ TEST(ManifestIsolationTest, AnotherUserGainsNoPrivilegesUnlessTheManifestSaysSo)
   EXPECT_TRUE(parsed("user = 7\n").no_new_privileges);
   EXPECT_FALSE(parsed("user = 7\nno_new_privs = false\n").no_new_privileges);
   EXPECT_TRUE(parsed("no_new_privs = true\n").no_new_privileges);
+}
+
+TEST(ManifestIsolationTest, ReadsTheSandbox) {
+  using Paths = std::vector<std::string>;
+  const Manifest both =
+      parsed("[sandbox]\nwrite_paths = [\"/var/kv/\", \"data\"]\nnetwork = false\n");
+  EXPECT_EQ(both.sandbox.write_paths, (Paths{"/var/kv/", "/etc/plugins.d/data"}));
+  EXPECT_FALSE(both.sandbox.network);
+  EXPECT_TRUE(both.no_new_privileges);
+  const Manifest none = parsed("sandbox.write_paths = []\n");
+  EXPECT_EQ(none.sandbox.write_paths, Paths{});
+  EXPECT_TRUE(none.sandbox.network && none.sandbox.any() && none.no_new_privileges);
+  const Manifest network = parsed("sandbox.network = false\nno_new_privs = true\n");
+  EXPECT_TRUE(!network.sandbox.write_paths && network.no_new_privileges);
+  EXPECT_FALSE(parsed("sandbox.network = true\n").no_new_privileges);
+}
+
+TEST(ManifestIsolationTest, TellsWhatIsWrongWithTheSandbox) {
+  EXPECT_EQ(mistakes("no_new_privs = false\nsandbox.write_paths = []"),
+            "kv.toml:3:1: `sandbox.write_paths` needs `no_new_privs`, and sets it by itself; leave "
+            "it out");
+  EXPECT_EQ(mistakes("no_new_privs = false\nuser = 7\nsandbox.network = false"),
+            "kv.toml:3:1: `sandbox.network` needs `no_new_privs`, and sets it by itself; leave it "
+            "out");
+  EXPECT_EQ(mistakes("sandbox.write_paths = [\"\"]"),
+            "kv.toml:3:24: `sandbox.write_paths`: \"\" is empty");
+  EXPECT_EQ(mistakes("sandbox.write_paths = \"/var\""),
+            "kv.toml:3:23: `sandbox.write_paths` must be a list of text, not text; for example "
+            "[\"/var/lib/kv\"]");
+  EXPECT_EQ(mistakes("sandbox = false"),
+            "kv.toml:3:1: `sandbox` is a group of keys: `sandbox.write_paths`, `sandbox.network`");
 }
 
 TEST(ManifestIsolationTest, ReadsMaskAndInheritedVariables) {
