@@ -24,6 +24,8 @@ namespace {
 // explanation before the plugin is said to have closed it alive.
 constexpr milliseconds kDeathGrace{500};
 constexpr milliseconds kReconnectBound{1'000};
+// A connection that is lost within this was not worth having.
+constexpr milliseconds kShortLife{1'000};
 constexpr milliseconds kShutdownRequestBound{2'000};
 // How much of the plugin's stderr goes into a caller's status.
 constexpr std::size_t kStderrLines = 5;
@@ -240,6 +242,7 @@ asio::awaitable<std::expected<void, Error>> Instance::start() {
   }
   started_ = std::move(*started);
   ready_at_ = environment_.clock.now();
+  connected_at_ = ready_at_;
   set_state(InstanceState::kReady, "greeted" + loose_limits(started_.process->limits()));
   co_return std::expected<void, Error>{};
 }
@@ -297,6 +300,8 @@ asio::awaitable<std::optional<Error>> Instance::serve() {
   while (true) {
     Wake news = co_await wait_for_news();
     if (news == Wake::kConnectionClosed) {
+      const bool short_lived = environment_.clock.now() - connected_at_ < kShortLife;
+      short_lived_ = short_lived ? short_lived_ + 1 : 0;
       auto seen = co_await (started_.process->wait() || environment_.clock.sleep(kDeathGrace));
       if (seen.index() == 0) news = Wake::kProcessEnded;
     }
@@ -320,6 +325,9 @@ asio::awaitable<std::optional<Error>> Instance::serve() {
     }
     if (news == Wake::kUnhealthy) co_return co_await kill_for(unhealthy_error());
     tell_losses(closed_error());
+    if (manifest_->restart_limit > 0 && short_lived_ >= manifest_->restart_limit) {
+      co_return co_await kill_for(unsteady_error());
+    }
     if (!co_await reconnect()) {
       co_return co_await kill_for(refused_error());
     }
@@ -344,6 +352,7 @@ asio::awaitable<bool> Instance::reconnect() {
   auto connection = co_await environment_.connector.connect(started_.endpoint, kReconnectBound);
   if (!connection) co_return false;
   started_.connection = std::move(*connection);
+  connected_at_ = environment_.clock.now();
   if (withdrawn_) {
     enter_draining("connected again");
   } else {
@@ -430,6 +439,15 @@ Error Instance::refused_error() const {
       Reason::kPluginProtocolError,
       "plugin '" + manifest_->name + "' closed its connection and takes no new one; it was killed.",
       {{"plugin", manifest_->name}}};
+}
+
+Error Instance::unsteady_error() const {
+  return {Reason::kPluginProtocolError,
+          "plugin '" + manifest_->name + "' lost " + std::to_string(short_lived_) +
+              " connections in a row, each within a second of making it; it was killed. See "
+              "`pluginctl logs " +
+              manifest_->name + "`.",
+          {{"plugin", manifest_->name}}};
 }
 
 Error Instance::unhealthy_error() const {

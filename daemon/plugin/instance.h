@@ -123,6 +123,7 @@ class Instance final : public CallInstance {
   Error crash_error(const ExitStatus& status);
   Error closed_error() const;
   Error refused_error() const;
+  Error unsteady_error() const;
   Error unhealthy_error() const;
   boost::asio::awaitable<Error> kill_for(Error error);
   std::shared_ptr<Instance> self() {
@@ -145,7 +146,9 @@ class Instance final : public CallInstance {
   Started started_;
   bool stop_requested_ = false;
   std::string stop_cause_;
-  std::string health_;  // What was wrong when the last health check failed.
+  Clock::TimePoint connected_at_{};
+  std::uint32_t short_lived_ = 0;  // So many connections in a row were lost soon after.
+  std::string health_;             // What was wrong when the last health check failed.
   bool hurried_ = false;
   boost::asio::steady_timer stop_event_;   // Never expires; cancelled to wake.
   boost::asio::steady_timer hurry_event_;  // The same.

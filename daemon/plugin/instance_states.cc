@@ -19,7 +19,8 @@ constexpr std::array kTransitions = std::to_array<Transition>({
     {kReady, kStopping, "a stop was asked for and no call is in flight"},
     {kReady, kStopped, "it ended by itself with exit code 0"},
     {kReady, kFailed,
-     "it ended with another exit code or by a signal, or failed its health checks"},
+     "it ended with another exit code or by a signal, failed its health checks, or kept no "
+     "connection"},
     {kDraining, kStopping,
      "the last call ended, `stop.drain` passed, or its reserve is not needed"},
     {kDraining, kReady, "an upgrade was rolled back"},
@@ -27,7 +28,8 @@ constexpr std::array kTransitions = std::to_array<Transition>({
     {kStarting, kDraining, "that connection was made again"},
     {kDraining, kStopped, "it ended in reserve with exit code 0"},
     {kDraining, kFailed,
-     "it ended in reserve with another exit code or by a signal, or failed its health checks"},
+     "it ended in reserve with another exit code or by a signal, failed its health checks, or kept "
+     "no connection"},
     {kStopping, kStopped, "nothing of its process tree is left"},
 });
 

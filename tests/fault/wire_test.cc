@@ -131,6 +131,18 @@ TEST_F(Wire, OneThatIsClosedWhileNobodyCallsIsMadeAgain) {
   EXPECT_TRUE(control()->ReloadManifests(&again, {}, &response).ok());
 }
 
+TEST_F(Wire, APluginThatKeepsNoConnectionIsKilledAndStartedAgain) {
+  // Five, unless the test stands still so long that one of them is no longer lost at once.
+  int lost = 0;
+  for (; pid_of("wire") == pid_ && lost < 50; ++lost) {
+    expect_told(faulty_call(channel_, "hang-up"), "closed its connection");
+    EXPECT_EQ(answer("wire", "hello"), "hello");
+  }
+  EXPECT_GE(lost, 5);
+  EXPECT_FALSE(testing::alive(static_cast<pid_t>(pid_)));
+  EXPECT_THAT(get_plugin("wire").last_failure(), HasSubstr("lost 5 connections in a row"));
+}
+
 class Unreachable : public Wire, public ::testing::WithParamInterface<const char*> {};
 
 TEST_P(Unreachable, APluginIsKilledAndStartedAgain) {

@@ -277,6 +277,39 @@ TEST_F(SupervisorTest, AProcessThatTakesNoConnectionAnyMoreIsReplaced) {
   EXPECT_TRUE(call("text")->ok());
 }
 
+TEST_F(SupervisorTest, AProcessThatKeepsNoConnectionIsReplaced) {
+  apply(manifest("text"));
+  ASSERT_TRUE(call("text")->ok());
+  for (int i = 0; i < 2; ++i) {
+    connector_.last().fail();
+    clock_.advance(milliseconds(500));
+    EXPECT_EQ(processes_.last().killed, 0);
+  }
+  connector_.last().fail();
+  clock_.advance(milliseconds(500));
+  EXPECT_GT(processes_.spawned[0]->killed, 0) << "the third, of restart.limit";
+  EXPECT_EQ(dialect_.starts, 2);
+  const auto reports = supervisor_->crashes("text");
+  ASSERT_TRUE(reports && reports->size() == 1);
+  EXPECT_EQ(reports->front().reason, Reason::kPluginProtocolError);
+  EXPECT_EQ(reports->front().message,
+            "plugin 'text' lost 3 connections in a row, each within a second of making it; it was "
+            "killed. See `pluginctl logs text`.");
+  EXPECT_TRUE(call("text")->ok());
+}
+
+TEST_F(SupervisorTest, AConnectionThatIsReplacedNowAndThenIsNoFailure) {
+  apply(manifest("text"));
+  ASSERT_TRUE(call("text")->ok());
+  for (int i = 0; i < 10; ++i) {
+    clock_.advance(milliseconds(i % 3 == 2 ? 1'000 : 900));
+    connector_.last().fail();
+    clock_.advance(milliseconds(500));
+  }
+  EXPECT_EQ(processes_.last().killed, 0);
+  EXPECT_EQ(connector_.connections.size(), 11u);
+}
+
 TEST_F(SupervisorTest, TheQueueOfWaitingCallsIsBounded) {
   dialect_.start_takes = milliseconds(1'000);
   Manifest m = manifest("echo");
