@@ -9,7 +9,7 @@
 namespace plugind::pluginctl {
 namespace {
 
-/// Longer than any sensible start.timeout or stop.grace.
+/// Longer than any sensible start.timeout or stop.
 constexpr std::chrono::minutes kLifecycleBound{5};
 /// The longest upgrade.probation and start.timeout that a manifest may ask for.
 constexpr std::chrono::minutes kUpgradeBound = std::chrono::hours{25};

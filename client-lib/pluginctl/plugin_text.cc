@@ -139,6 +139,21 @@ std::string sandbox_text(const v1::Manifest& manifest) {
   return text;
 }
 
+/// How it is made to end.
+std::string end_text(const v1::Manifest& manifest) {
+  if (manifest.has_stop_grace()) {
+    return "killed " + duration_text(manifest.stop_grace()) + " after being asked to end";
+  }
+  std::string text;
+  for (const v1::StopStep& step : manifest.stop_steps()) {
+    std::string action = v1::StopAction_Name(step.action());
+    if (action.starts_with("STOP_ACTION_")) action.erase(0, sizeof("STOP_ACTION_") - 1);
+    if (step.action() == v1::STOP_ACTION_ASK) action = "asked to end";
+    text += action + " for " + duration_text(step.timeout()) + ", then ";
+  }
+  return text + "killed";
+}
+
 void add_manifest(std::string& text, const v1::Manifest& manifest) {
   add(text, "manifest", printable(manifest.file()));
   add(text, "command", printable(joined(manifest.command(), " ")));
@@ -179,8 +194,7 @@ void add_manifest(std::string& text, const v1::Manifest& manifest) {
             std::to_string(manifest.health_failures()) + " failures in a row");
   }
   add(text, "stop",
-      "calls may go on for " + duration_text(manifest.stop_drain()) + "; killed " +
-          duration_text(manifest.stop_grace()) + " after being asked to end" +
+      "calls may go on for " + duration_text(manifest.stop_drain()) + "; " + end_text(manifest) +
           (manifest.has_stop_idle() ? "; when idle for " + duration_text(manifest.stop_idle())
                                     : ""));
   add(text, "restart", restart_text(manifest));

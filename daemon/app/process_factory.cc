@@ -4,6 +4,7 @@
 
 #include "daemon/platform/process.h"
 #include "daemon/platform/sealed_program.h"
+#include "daemon/platform/signals.h"
 
 namespace plugind::app {
 namespace {
@@ -47,6 +48,24 @@ std::optional<platform::RunAs> convert(const std::optional<plugin::RunAs>& user)
   return platform::RunAs{user->user.id, user->group.id, user->groups};
 }
 
+platform::Signal convert(plugin::StopSignal signal) {
+  switch (signal) {
+    case plugin::StopSignal::kTerminate:
+      break;
+    case plugin::StopSignal::kInterrupt:
+      return platform::Signal::kInterrupt;
+    case plugin::StopSignal::kQuit:
+      return platform::Signal::kQuit;
+    case plugin::StopSignal::kHangup:
+      return platform::Signal::kHangup;
+    case plugin::StopSignal::kUser1:
+      return platform::Signal::kUser1;
+    case plugin::StopSignal::kUser2:
+      return platform::Signal::kUser2;
+  }
+  return platform::Signal::kTerminate;
+}
+
 class PlatformProcess : public plugin::Process {
  public:
   explicit PlatformProcess(std::unique_ptr<platform::Process> process)
@@ -58,7 +77,9 @@ class PlatformProcess : public plugin::Process {
     const auto status = process_->exit_status();
     return status ? std::optional(app::convert(*status)) : std::nullopt;
   }
-  void terminate_tree() override { process_->terminate_tree(); }
+  void signal_tree(plugin::StopSignal signal) override {
+    process_->signal_tree(app::convert(signal));
+  }
   void kill_tree() override { process_->kill_tree(); }
   boost::asio::awaitable<void> wait_tree_gone() override { return process_->wait_tree_gone(); }
   std::vector<std::int64_t> tree_pids() const override { return process_->tree_pids(); }

@@ -77,6 +77,24 @@ v1::Scope to_proto(plugin::Scope scope) {
   return v1::SCOPE_UNSPECIFIED;
 }
 
+v1::StopAction to_proto(plugin::StopSignal signal) {
+  switch (signal) {
+    case plugin::StopSignal::kTerminate:
+      return v1::STOP_ACTION_SIGTERM;
+    case plugin::StopSignal::kInterrupt:
+      return v1::STOP_ACTION_SIGINT;
+    case plugin::StopSignal::kQuit:
+      return v1::STOP_ACTION_SIGQUIT;
+    case plugin::StopSignal::kHangup:
+      return v1::STOP_ACTION_SIGHUP;
+    case plugin::StopSignal::kUser1:
+      return v1::STOP_ACTION_SIGUSR1;
+    case plugin::StopSignal::kUser2:
+      return v1::STOP_ACTION_SIGUSR2;
+  }
+  return v1::STOP_ACTION_UNSPECIFIED;
+}
+
 v1::LimitHolder to_proto(plugin::HeldLimit::Holder holder) {
   switch (holder) {
     case plugin::HeldLimit::Holder::kControlGroup:
@@ -151,15 +169,27 @@ std::string text_of(const plugin::Account& account) {
 
 // What follows takes the structures apart by name, so that a member more does not compile here.
 
+namespace {
+
+v1::StopStep to_proto(const plugin::StopStep& step) {
+  const auto& [signal, timeout] = step;
+  v1::StopStep result;
+  result.set_action(signal ? to_proto(*signal) : v1::STOP_ACTION_ASK);
+  set(*result.mutable_timeout(), timeout);
+  return result;
+}
+
+}  // namespace
+
 v1::Manifest to_proto(const plugin::Manifest& manifest) {
   const auto& [file, name, version, dialect, command, working_directory, env, services, scope,
                instances, spares, max_instances, start_mode, start_timeout, start_timeout_max,
                health_interval, health_timeout, health_failures, stop_idle, stop_drain, stop_grace,
-               host_linger, restart_policy, restart_backoff, restart_backoff_max, restart_limit,
-               restart_window, upgrade_probation, crashes_keep, calls_timeout, calls_timeout_max,
-               calls_max_message, calls_max_concurrent, calls_per_instance, calls_queue,
-               calls_queue_timeout, access, go_plugin, output, limits, run_as, umask, env_allow,
-               no_new_privileges, sandbox, sha256, requirements] = manifest;
+               stop_steps, host_linger, restart_policy, restart_backoff, restart_backoff_max,
+               restart_limit, restart_window, upgrade_probation, crashes_keep, calls_timeout,
+               calls_timeout_max, calls_max_message, calls_max_concurrent, calls_per_instance,
+               calls_queue, calls_queue_timeout, access, go_plugin, output, limits, run_as, umask,
+               env_allow, no_new_privileges, sandbox, sha256, requirements] = manifest;
   v1::Manifest result;
   result.set_file(to_utf8(file.string()));
   result.set_name(to_utf8(name));
@@ -184,7 +214,11 @@ v1::Manifest to_proto(const plugin::Manifest& manifest) {
   }
   set(*result.mutable_stop_drain(), stop_drain);
   set(*result.mutable_upgrade_probation(), upgrade_probation);
-  set(*result.mutable_stop_grace(), stop_grace);
+  if (stop_steps) {
+    for (const plugin::StopStep& one : *stop_steps) *result.add_stop_steps() = to_proto(one);
+  } else {
+    set(*result.mutable_stop_grace(), stop_grace);
+  }
   set(*result.mutable_host_linger(), host_linger);
   result.set_restart_policy(to_proto(restart_policy));
   set(*result.mutable_restart_backoff(), restart_backoff);

@@ -16,6 +16,7 @@
 #include "daemon/platform/process_tree.h"
 #include "daemon/platform/sandbox.h"
 #include "daemon/platform/sealed_program.h"
+#include "daemon/platform/signals.h"
 #include "daemon/platform/tree_limits.h"
 
 namespace plugind::platform {
@@ -107,8 +108,8 @@ class Process {
   virtual boost::asio::awaitable<ExitStatus> wait() = 0;
   /// Set as soon as the end of the first process is known.
   virtual std::optional<ExitStatus> exit_status() const = 0;
-  /// Asks every process of the tree to end (SIGTERM).
-  virtual void terminate_tree() = 0;
+  /// Sends it to every process of the tree, those included that left its session.
+  virtual void signal_tree(Signal signal) = 0;
   /// Ends every process of the tree, those included that left its session.
   virtual void kill_tree() = 0;
   /// Completes when no process of the tree is left.  Cancellation and destruction as for wait().

@@ -26,7 +26,6 @@ constexpr milliseconds kDeathGrace{500};
 constexpr milliseconds kReconnectBound{1'000};
 // A connection that is lost within this was not worth having.
 constexpr milliseconds kShortLife{1'000};
-constexpr milliseconds kShutdownRequestBound{2'000};
 // How much of the plugin's stderr goes into a caller's status.
 constexpr std::size_t kStderrLines = 5;
 constexpr std::size_t kStderrBytes = 1'024;
@@ -384,25 +383,6 @@ asio::awaitable<void> Instance::drain() {
     stop_cause_ += std::string("; after stop.drain there ") +
                    (calls_->in_flight() == 1 ? "was" : "were") + " still " + calls();
   }
-}
-
-asio::awaitable<void> Instance::stop_sequence() {
-  set_state(InstanceState::kStopping, stop_cause_);
-  Process& process = *started_.process;
-  if (const auto status = process.exit_status(); status && !status->success()) {
-    // Nobody asked it to end yet: calls that were on it learn what happened.
-    end_->set_error(crash_error(*status));
-  }
-  if (!process.exit_status()) {
-    // A process that has ended gives no answer, but a child of it may hold the connection open.
-    co_await (dialect_.request_shutdown(started_, environment_.clock, kShutdownRequestBound) ||
-              process.wait() || wait_hurried());
-    process.terminate_tree();
-    co_await (process.wait_tree_gone() || environment_.clock.sleep(manifest_->stop_grace) ||
-              wait_hurried());
-  }
-  process.kill_tree();
-  co_await process.wait_tree_gone();
 }
 
 Error Instance::closed_error() const {

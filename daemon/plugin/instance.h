@@ -113,6 +113,8 @@ class Instance final : public CallInstance {
   boost::asio::awaitable<bool> reconnect();
   boost::asio::awaitable<void> drain();
   boost::asio::awaitable<void> stop_sequence();
+  boost::asio::awaitable<void> end_by_steps();
+  boost::asio::awaitable<bool> take_step(StopStep step);
   boost::asio::awaitable<void> wait_stop_requested();
   boost::asio::awaitable<void> wait_hurried();
   boost::asio::awaitable<void> wait_idle();

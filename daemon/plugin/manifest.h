@@ -21,10 +21,14 @@ enum class StartMode { kOnDemand, kBoot, kManual };
 enum class RestartPolicy { kNever, kOnFailure, kAlways };
 enum class Scope { kHost, kConnection, kShared };
 
+/// What a step of stop.steps may send to every process of the tree.
+enum class StopSignal { kTerminate, kInterrupt, kQuit, kHangup, kUser1, kUser2 };
+
 std::string_view to_string(DialectKind kind);
 std::string_view to_string(StartMode mode);
 std::string_view to_string(RestartPolicy policy);
 std::string_view to_string(Scope scope);
+std::string_view to_string(StopSignal signal);  ///< "SIGTERM"
 
 /// What only go-plugin's dialect needs; table `[go-plugin]` of the manifest.
 struct GoPluginOptions {
@@ -105,6 +109,14 @@ struct Requirement {
   bool operator==(const Requirement&) const = default;
 };
 
+/// A step of a stop; a table of the list `stop.steps`.
+struct StopStep {
+  std::optional<StopSignal> signal;      ///< `action`; absent: "ask", the dialect's own request
+  std::chrono::milliseconds timeout{0};  ///< `timeout`: then the next step is taken
+
+  bool operator==(const StopStep&) const = default;
+};
+
 struct Manifest {
   std::filesystem::path file;  ///< Where it was read from; absolute.
 
@@ -132,6 +144,8 @@ struct Manifest {
   std::chrono::milliseconds stop_idle{0};  ///< `stop.idle`: without a call; 0: never
   std::chrono::milliseconds stop_drain{5'000};  ///< `stop.drain`: calls in flight go on so long
   std::chrono::milliseconds stop_grace{5'000};  ///< `stop.grace`: after SIGTERM, before SIGKILL
+  /// `stop.steps`: instead of stop_grace; SIGKILL follows.  Absent: the usual steps.
+  std::optional<std::vector<StopStep>> stop_steps;
   std::chrono::milliseconds host_linger{
       1'000};  ///< `stop.linger`: host-scoped, after its host's last connection closed
 

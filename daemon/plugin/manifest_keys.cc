@@ -304,6 +304,12 @@ std::vector<ManifestKey> build() {
        .default_value = "\"5s\"",
        .example = "\"500ms\"",
        .doc = "The time between the request to end (SIGTERM) and the end by force (SIGKILL)."},
+      {.name = "stop.steps",
+       .kind = StopStepsKey{FIELD(std::optional<std::vector<StopStep>>, stop_steps), 8},
+       .example = "[{ action = \"SIGINT\", timeout = \"2s\" }, { action = \"SIGTERM\", timeout = "
+                  "\"5s\" }]",
+       .doc = "Instead of `stop.grace`: how an instance is made to end, in order, before SIGKILL; "
+              "see [steps of a stop](#steps-of-a-stop)."},
       {.name = "stop.linger",
        .kind = DurationKey{FIELD(milliseconds, host_linger), "0s", "24h"},
        .default_value = "\"1s\"",
@@ -519,6 +525,7 @@ struct DescribeKind {
   std::string operator()(const AccountListKey&) const { return "list of names and numbers"; }
   std::string operator()(const TextTableKey&) const { return "table of text"; }
   std::string operator()(const RequirementsKey&) const { return "list of tables"; }
+  std::string operator()(const StopStepsKey&) const { return "list of tables"; }
 };
 
 }  // namespace

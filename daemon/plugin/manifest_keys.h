@@ -90,9 +90,15 @@ struct RequirementsKey {
   std::size_t max_items;
 };
 
+/// An array of tables; manifest_stop_step.h reads one.
+struct StopStepsKey {
+  std::optional<std::vector<StopStep>>& (*field)(Manifest&);
+  std::size_t max_items;
+};
+
 using KeyKind = std::variant<TextKey, ChoiceKey, DurationKey, SizeKey, CountKey, FlagKey,
                              PercentKey, ModeKey, RunAsKey, TextListKey, CountListKey,
-                             AccountListKey, TextTableKey, RequirementsKey>;
+                             AccountListKey, TextTableKey, RequirementsKey, StopStepsKey>;
 
 struct ManifestKey {
   std::string_view name;  ///< Dotted, for example "start.timeout".

@@ -7,6 +7,7 @@
 
 #include "daemon/plugin/manifest_keys.h"
 #include "daemon/plugin/manifest_requirement.h"
+#include "daemon/plugin/manifest_stop_step.h"
 #include "daemon/plugin/printable.h"
 #include "daemon/plugin/toml_text.h"
 
@@ -362,7 +363,8 @@ class Reader {
     }
   }
 
-  void read_value(const ManifestKey& key, const RequirementsKey& kind, const toml::node& node) {
+  template <typename Kind, typename Read>
+  void read_tables(const ManifestKey& key, const Kind& kind, const toml::node& node, Read read) {
     const toml::array* items = node.as_array();
     if (!items) return wrong_type(key, node, "a list of tables");
     if (items->size() > kind.max_items) {
@@ -371,11 +373,22 @@ class Reader {
     }
     for (const toml::node& item : *items) {
       if (const toml::table* table = item.as_table()) {
-        kind.field(manifest).push_back(read_requirement(*table, mistakes));
+        read(*table);
       } else {
         wrong_type(key, item, "a list of tables");
       }
     }
+  }
+  void read_value(const ManifestKey& key, const RequirementsKey& kind, const toml::node& node) {
+    read_tables(key, kind, node, [&](const toml::table& table) {
+      kind.field(manifest).push_back(read_requirement(table, mistakes));
+    });
+  }
+  void read_value(const ManifestKey& key, const StopStepsKey& kind, const toml::node& node) {
+    auto& steps = kind.field(manifest).emplace();
+    read_tables(key, kind, node, [&](const toml::table& table) {
+      if (const auto step = read_stop_step(table, mistakes)) steps.push_back(*step);
+    });
   }
 
   const AccountLookup& accounts_;
@@ -398,6 +411,17 @@ void check_whole(Reader& reader) {
   if (m.calls_timeout_max.count() > 0 && m.calls_timeout > m.calls_timeout_max) {
     reader.mistake(reader.where("calls.timeout"),
                    "`calls.timeout` is longer than `calls.timeout_max`");
+  }
+  if (reader.has("stop.steps") && reader.has("stop.grace")) {
+    reader.mistake(reader.where("stop.grace"),
+                   "`stop.grace` is the time after SIGTERM, and `stop.steps` gives each step its "
+                   "own; leave one of them out");
+  }
+  if (m.dialect == DialectKind::kNative && m.stop_steps &&
+      std::ranges::any_of(*m.stop_steps, [](const StopStep& step) { return !step.signal; })) {
+    reader.mistake(reader.where("stop.steps"),
+                   "`stop.steps`: \"ask\" needs dialect = \"go-plugin\": the native dialect has no "
+                   "request to end but signals");
   }
   for (std::string_view key :
        {"go-plugin.cookie_key", "go-plugin.cookie_value", "go-plugin.protocol_versions"}) {

@@ -105,8 +105,8 @@ class Process {
   /// coroutines may wait, before or after the end.
   virtual boost::asio::awaitable<ExitStatus> wait() = 0;
   virtual std::optional<ExitStatus> exit_status() const = 0;
-  /// Asks every process of the tree to end (SIGTERM).
-  virtual void terminate_tree() = 0;
+  /// Sends it to every process of the tree, those included that left its session.
+  virtual void signal_tree(StopSignal signal) = 0;
   /// Ends every process of the tree, those included that left its session.
   virtual void kill_tree() = 0;
   /// Completes when no process of the tree is left.

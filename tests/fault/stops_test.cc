@@ -1,4 +1,5 @@
-// Processes that stand still, and a daemon that is killed at every point of a plugin's life.
+// Processes that stand still, stops in several steps, and a daemon that is killed at every point of
+// a plugin's life.
 #include <gmock/gmock.h>
 #include <signal.h>
 
@@ -98,6 +99,59 @@ TEST_F(StandStill, ADaemonThatDoesLosesNoCallAndNoPlugin) {
   });
   ::kill(daemon().pid(), SIGCONT);
   EXPECT_EQ(waiting.get(), pid);
+}
+
+class StopInSteps : public StandStill {
+ protected:
+  /// Of a plugin, by an operator; returns why it is stopped.
+  std::string stopped(const std::string& plugin) {
+    EXPECT_EQ(pluginctl({"stop", plugin}).out, plugin + " is stopped\n");
+    return get_plugin(plugin).cause();
+  }
+  std::string log_of(const std::string& plugin) const { return pluginctl({"logs", plugin}).out; }
+};
+
+TEST_F(StopInSteps, OneThatDoesNotEndAPluginIsFollowedByTheNextForItsWholeTree) {
+  manifest("echo", {kTestPlugin, "--ignore-term"},
+           "[stop]\n"
+           "steps = [{ action = 'SIGTERM', timeout = '100ms' },\n"
+           "         { action = 'SIGINT', timeout = '20s' }]\n");
+  start();
+  const pid_t plugin = std::stoi(answer("echo", "!pid"));
+  // In a session of its own, it ignores SIGTERM as the plugin does.
+  const pid_t daughter = std::stoi(answer("echo", "!daughter"));
+  EXPECT_EQ(stopped("echo"), "stopped by an operator; step 2 of stop.steps (SIGINT) ended it");
+  EXPECT_FALSE(testing::alive(plugin));
+  EXPECT_FALSE(testing::alive(daughter));
+  EXPECT_THAT(log_of("echo"), HasSubstr("got SIGTERM"));
+}
+
+TEST_F(StopInSteps, APluginThatOutlivesAllIsKilled) {
+  manifest("echo", {kTestPlugin, "--ignore-term"},
+           "[[stop.steps]]\naction = 'SIGTERM'\ntimeout = '50ms'\n");
+  start();
+  const pid_t plugin = std::stoi(answer("echo", "!pid"));
+  EXPECT_EQ(stopped("echo"), "stopped by an operator; it outlived stop.steps and was killed");
+  EXPECT_FALSE(testing::alive(plugin));
+}
+
+TEST_F(StopInSteps, ADialectsOwnRequestIsOne) {
+  manifest("kv", {kTestPlugin},
+           "dialect = 'go-plugin'\nenv = { E2E_COOKIE = 'right' }\n"
+           "[stop]\n"
+           "steps = [{ action = 'SIGINT', timeout = '20s' }]\n");
+  manifest(
+      "asked", {kTestPlugin},
+      "dialect = 'go-plugin'\nenv = { E2E_COOKIE = 'right' }\n"
+      "[stop]\n"
+      "steps = [{ action = 'ask', timeout = '20s' }, { action = 'SIGINT', timeout = '20s' }]\n");
+  start();
+  ASSERT_EQ(answer("kv", "hello"), "hello");
+  ASSERT_EQ(answer("asked", "hello"), "hello");
+  EXPECT_EQ(stopped("asked"), "stopped by an operator; step 1 of stop.steps (ask) ended it");
+  EXPECT_THAT(log_of("asked"), HasSubstr("asked to shut down"));
+  EXPECT_EQ(stopped("kv"), "stopped by an operator; step 1 of stop.steps (SIGINT) ended it");
+  EXPECT_THAT(log_of("kv"), ::testing::Not(HasSubstr("asked to shut down")));
 }
 
 /// How a plugin gets to where the daemon is killed.

@@ -52,6 +52,15 @@ std::string requirements(const std::vector<Requirement>& list) {
   return result + "]";
 }
 
+std::string steps(const std::vector<StopStep>& list) {
+  std::string result = "[";
+  for (const StopStep& one : list) {
+    result += "{ action = " + toml(one.signal ? to_string(*one.signal) : "ask") +
+              ", timeout = " + toml(one.timeout) + " },";
+  }
+  return result + "]";
+}
+
 // A manifest that says everything that `m` says.
 std::string written(const Manifest& m) {
   std::string text;
@@ -75,17 +84,25 @@ std::string written(const Manifest& m) {
   line("instances", std::to_string(m.instances));
   line("spares", std::to_string(m.spares));
   line("max_instances", std::to_string(m.max_instances));
-  line("stop.grace", toml(m.stop_grace));
+  line("stop.drain", toml(m.stop_drain));
+  if (m.stop_steps) {
+    line("stop.steps", steps(*m.stop_steps));
+  } else {
+    line("stop.grace", toml(m.stop_grace));
+  }
   line("stop.linger", toml(m.host_linger));
   line("restart.policy", toml(to_string(m.restart_policy)));
   line("restart.backoff", toml(m.restart_backoff));
   line("restart.backoff_max", toml(m.restart_backoff_max));
   line("restart.limit", std::to_string(m.restart_limit));
   line("restart.window", toml(m.restart_window));
+  line("upgrade.probation", toml(m.upgrade_probation));
   line("crashes.keep", std::to_string(m.crashes_keep));
   line("output.file_size", toml(std::to_string(m.output.file_size) + "B"));
   line("output.files", std::to_string(m.output.files));
   line("calls.timeout", toml(m.calls_timeout));
+  line("calls.timeout_max", toml(m.calls_timeout_max));
+  line("calls.max_concurrent", std::to_string(m.calls_max_concurrent));
   line("calls.max_message", toml(std::to_string(m.calls_max_message) + "B"));
   line("calls.per_instance", std::to_string(m.calls_per_instance));
   line("calls.queue", std::to_string(m.calls_queue));

@@ -1,6 +1,7 @@
 // A dialect whose instances are ready as soon as their process and connection exist.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -55,10 +56,11 @@ class FakeDialect final : public plugin::Dialect {
     co_return ailment;
   }
 
-  boost::asio::awaitable<void> request_shutdown(plugin::Started&, plugin::Clock&,
-                                                std::chrono::milliseconds) override {
+  boost::asio::awaitable<void> request_shutdown(plugin::Started&, plugin::Clock& clock,
+                                                std::chrono::milliseconds bound) override {
     ++shutdown_requests;
-    co_return;
+    if (on_shutdown) on_shutdown();
+    if (shutdown_takes.count() > 0) co_await clock.sleep(std::min(shutdown_takes, bound));
   }
 
   std::chrono::milliseconds start_takes{0};
@@ -73,6 +75,8 @@ class FakeDialect final : public plugin::Dialect {
   int probes = 0;
   int starts = 0;
   int shutdown_requests = 0;
+  std::chrono::milliseconds shutdown_takes{0};  ///< The answer to one.
+  std::function<void()> on_shutdown;            ///< Called with each.
   std::vector<std::filesystem::path> directories;
 };
 

@@ -26,7 +26,13 @@ class FakeProcessHandle : public plugin::Process {
 
   std::optional<ExitStatus> exit_status() const override { return process_->status; }
 
-  void terminate_tree() override {
+  void signal_tree(plugin::StopSignal signal) override {
+    process_->signals.push_back(signal);
+    if (process_->ends_on == signal) {
+      process_->grandchildren.clear();
+      process_->exit(0);
+    }
+    if (signal != plugin::StopSignal::kTerminate) return;
     ++process_->terminated;
     if (process_->ends_on_terminate && process_->alive()) process_->die(15);
   }

@@ -22,12 +22,14 @@ class FakeProcess {
 
   // How it behaves.
   bool ends_on_terminate = true;
-  std::vector<std::int64_t> grandchildren;  ///< Outlive the first process until kill_tree().
+  std::optional<plugin::StopSignal> ends_on;  ///< Another one that its whole tree ends on.
+  std::vector<std::int64_t> grandchildren;    ///< Outlive the first process until kill_tree().
 
   // What was done to it.
-  int terminated = 0;      ///< terminate_tree() so often.
-  int killed = 0;          ///< kill_tree() so often.
-  bool destroyed = false;  ///< The plugin::Process is gone.
+  std::vector<plugin::StopSignal> signals;  ///< signal_tree(), in order.
+  int terminated = 0;                       ///< SIGTERM so often.
+  int killed = 0;                           ///< kill_tree() so often.
+  bool destroyed = false;                   ///< The plugin::Process is gone.
   std::optional<plugin::ExitStatus> status;
 
   /// Prints.  Nothing reaches a destroyed Process's owner.
@@ -37,6 +39,8 @@ class FakeProcess {
   void exit(int code);
   void die(int signal);
   void end(plugin::ExitStatus how);
+  /// All that lives of the tree ends, by SIGKILL as far as anybody can tell.
+  void end_tree();
 
   bool alive() const { return !status; }
   /// Nothing of the tree lives.
@@ -46,7 +50,6 @@ class FakeProcess {
 
  private:
   friend class FakeProcessHandle;
-  void end_tree();
 
   plugin::Gate ended_;
   plugin::Gate tree_gone_;

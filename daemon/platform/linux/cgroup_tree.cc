@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
 #include <string_view>
 
 #include "daemon/platform/linux/cgroup.h"
@@ -39,7 +38,7 @@ std::expected<std::shared_ptr<CgroupTree>, Error> CgroupTree::make(
 CgroupTree::~CgroupTree() { cgroup_remove(path_); }
 
 std::vector<pid_t> CgroupTree::pids() const { return cgroup_pids(path_); }
-void CgroupTree::terminate() { cgroup_signal(path_, SIGTERM); }
+void CgroupTree::signal(int number) { cgroup_signal(path_, number); }
 void CgroupTree::kill() { cgroup_kill(path_); }
 
 bool CgroupTree::is_empty() {

@@ -23,7 +23,7 @@ class CgroupTree : public Tree, public std::enable_shared_from_this<CgroupTree> 
   std::filesystem::path group() const override { return path_; }
   void started(pid_t) override {}
   std::vector<pid_t> pids() const override;
-  void terminate() override;
+  void signal(int number) override;
   void kill() override;
   void watch() override;
 

@@ -25,6 +25,7 @@
 #include "daemon/platform/linux/reap.h"
 #include "daemon/platform/linux/resource_limits.h"
 #include "daemon/platform/linux/sandbox.h"
+#include "daemon/platform/linux/signal_number.h"
 #include "daemon/platform/linux/tree_use.h"
 #include "daemon/platform/posix/errno_error.h"
 #include "daemon/platform/posix/unix_listener.h"
@@ -204,7 +205,7 @@ class LinuxProcess : public Process {
   std::int64_t pid() const override { return run_->pid(); }
   asio::awaitable<ExitStatus> wait() override { return Run::wait(run_); }
   std::optional<ExitStatus> exit_status() const override { return run_->status(); }
-  void terminate_tree() override { run_->tree().terminate(); }
+  void signal_tree(Signal signal) override { run_->tree().signal(signal_number(signal)); }
   void kill_tree() override { run_->kill_tree(); }
   asio::awaitable<void> wait_tree_gone() override {
     run_->watch_tree();

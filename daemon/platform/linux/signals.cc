@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstdint>
 
+#include "daemon/platform/linux/signal_number.h"
 #include "daemon/platform/posix/errno_error.h"
 #include "daemon/platform/posix/unique_fd.h"
 
@@ -43,6 +44,13 @@ std::string_view to_string(Signal signal) {
     if (entry.signal == signal) return entry.name;
   }
   return "";
+}
+
+int signal_number(Signal signal) {
+  for (const Entry& entry : kSignals) {
+    if (entry.signal == signal) return entry.number;
+  }
+  return 0;  // There is no other; and kill(2) sends nothing then.
 }
 
 std::expected<void, Error> block_signals() {

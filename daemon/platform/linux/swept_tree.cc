@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <csignal>
 
 #include "daemon/platform/linux/process_sweep.h"
 
@@ -98,8 +97,8 @@ std::vector<pid_t> SweptTree::pids() const {
   return result;
 }
 
-void SweptTree::terminate() {
-  for (const ProcessId& id : members()) signal_process(id, SIGTERM);
+void SweptTree::signal(int number) {
+  for (const ProcessId& id : members()) signal_process(id, number);
 }
 
 void SweptTree::kill() {

@@ -49,7 +49,7 @@ class SweptTree : public Tree {
   std::string marker() const override { return marker_; }
   void started(pid_t leader) override;
   std::vector<pid_t> pids() const override;
-  void terminate() override;
+  void signal(int number) override;
   void kill() override;
 
   /// The living members among `all`, the descendants of the daemon.

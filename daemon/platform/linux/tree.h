@@ -30,7 +30,8 @@ class Tree {
   virtual void started(pid_t leader) = 0;
   /// The living processes, in ascending order.
   virtual std::vector<pid_t> pids() const = 0;
-  virtual void terminate() = 0;
+  /// Sends every process the signal of that number.
+  virtual void signal(int number) = 0;
   virtual void kill() = 0;
 
   /// Looks whether something is left, and lets the waiters go on if not.  Cleans up then.

@@ -80,7 +80,7 @@ TEST_F(ProcessFactoryTest, EndsATree) {
   ASSERT_TRUE(run_until([&] { return out_ == "started\n"; }));
   EXPECT_EQ((*process)->tree_pids().size(), 2u);
   EXPECT_FALSE((*process)->exit_status());
-  (*process)->terminate_tree();
+  (*process)->signal_tree(plugin::StopSignal::kTerminate);
   const auto status = wait(**process);
   ASSERT_TRUE(status);
   EXPECT_EQ(status->signal, SIGTERM);
@@ -90,6 +90,23 @@ TEST_F(ProcessFactoryTest, EndsATree) {
                         [&](std::exception_ptr) { gone = true; });
   EXPECT_TRUE(run_until([&] { return gone; }));
   EXPECT_TRUE((*process)->tree_pids().empty());
+}
+
+TEST_F(ProcessFactoryTest, SendsTheSignalThatItIsTold) {
+  using plugin::StopSignal;
+  for (const auto& [signal, number] :
+       {std::pair(StopSignal::kTerminate, SIGTERM), std::pair(StopSignal::kInterrupt, SIGINT),
+        std::pair(StopSignal::kQuit, SIGQUIT), std::pair(StopSignal::kHangup, SIGHUP),
+        std::pair(StopSignal::kUser1, SIGUSR1), std::pair(StopSignal::kUser2, SIGUSR2)}) {
+    out_.clear();
+    auto process = factory_->spawn(shell("ulimit -c 0; echo started; exec sleep 1000"));
+    ASSERT_TRUE(process) << process.error().message;
+    ASSERT_TRUE(run_until([&] { return out_ == "started\n"; }));
+    (*process)->signal_tree(signal);
+    const auto status = wait(**process);
+    ASSERT_TRUE(status);
+    EXPECT_EQ(status->signal, number) << to_string(signal);
+  }
 }
 
 TEST_F(ProcessFactoryTest, PassesTheSandboxOn) {

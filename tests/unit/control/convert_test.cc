@@ -39,7 +39,11 @@ plugin::Manifest full_manifest() {
   manifest.health_failures = 23;
   manifest.stop_idle = 24s;
   manifest.stop_drain = 20s;
-  manifest.stop_grace = 2s;
+  using plugin::StopSignal;
+  manifest.stop_steps = {
+      {std::nullopt, 2s},       {StopSignal::kTerminate, 27s}, {StopSignal::kInterrupt, 28s},
+      {StopSignal::kQuit, 29s}, {StopSignal::kHangup, 30s},    {StopSignal::kUser1, 31s},
+      {StopSignal::kUser2, 32s}};
   manifest.upgrade_probation = 21s;
   manifest.host_linger = 3s;
   manifest.restart_policy = plugin::RestartPolicy::kAlways;
@@ -92,9 +96,6 @@ scope: SCOPE_HOST
 start_mode: START_MODE_MANUAL
 start_timeout {
   seconds: 1
-}
-stop_grace {
-  seconds: 2
 }
 host_linger {
   seconds: 3
@@ -180,13 +181,70 @@ health_failures: 23
 start_timeout_max {
   seconds: 18
 }
+stop_steps {
+  action: STOP_ACTION_ASK
+  timeout {
+    seconds: 2
+  }
+}
+stop_steps {
+  action: STOP_ACTION_SIGTERM
+  timeout {
+    seconds: 27
+  }
+}
+stop_steps {
+  action: STOP_ACTION_SIGINT
+  timeout {
+    seconds: 28
+  }
+}
+stop_steps {
+  action: STOP_ACTION_SIGQUIT
+  timeout {
+    seconds: 29
+  }
+}
+stop_steps {
+  action: STOP_ACTION_SIGHUP
+  timeout {
+    seconds: 30
+  }
+}
+stop_steps {
+  action: STOP_ACTION_SIGUSR1
+  timeout {
+    seconds: 31
+  }
+}
+stop_steps {
+  action: STOP_ACTION_SIGUSR2
+  timeout {
+    seconds: 32
+  }
+}
 sandbox {
   read_only: true
   write_paths: "/var/kv"
   write_paths: "/srv"
   no_network: true
 }
+instances: 27
+calls_per_instance: 28
+calls_queue_timeout {
+  seconds: 29
+}
 )");
+}
+
+TEST(Convert, TellsTheGraceOfAStopOrItsSteps) {
+  plugin::Manifest manifest;
+  manifest.stop_grace = 33s;
+  EXPECT_EQ(to_proto(manifest).stop_grace().seconds(), 33);
+  EXPECT_EQ(to_proto(manifest).stop_steps_size(), 0);
+  manifest.stop_steps.emplace();
+  EXPECT_FALSE(to_proto(manifest).has_stop_grace()) << "it is killed at once";
+  EXPECT_EQ(to_proto(manifest).stop_steps_size(), 0);
 }
 
 TEST(Convert, LeavesOutWhatAManifestDoesNotHave) {

@@ -140,14 +140,18 @@ TEST_P(ProcessTreeTest, WhoWasSeenInTheTreeStaysInIt) {
   EXPECT_TRUE(has_ended(stray));
 }
 
-TEST_P(ProcessTreeTest, TerminateReachesEveryProcess) {
-  const auto process = start(child("holder"));
-  ASSERT_TRUE(run(process->wait()));
-  const Watched holder(parse_pids(out_).at("holder"));
-  ASSERT_TRUE(holder.living());
-  process->terminate_tree();
-  EXPECT_TRUE(run(process->wait_tree_gone()));
-  EXPECT_FALSE(holder.living());
+TEST_P(ProcessTreeTest, ASignalReachesEveryProcess) {
+  for (const Signal signal : {Signal::kTerminate, Signal::kInterrupt, Signal::kQuit,
+                              Signal::kHangup, Signal::kUser1, Signal::kUser2}) {
+    out_.clear();
+    const auto process = start(child("holder"));
+    ASSERT_TRUE(run(process->wait()));
+    const Watched holder(parse_pids(out_).at("holder"));
+    ASSERT_TRUE(holder.living());
+    process->signal_tree(signal);
+    EXPECT_TRUE(run(process->wait_tree_gone())) << to_string(signal);
+    EXPECT_FALSE(holder.living()) << to_string(signal);
+  }
 }
 
 TEST_P(ProcessTreeTest, AKilledTreeLeavesTheOtherAlone) {

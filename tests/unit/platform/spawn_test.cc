@@ -147,7 +147,7 @@ TEST_P(SpawnTest, DestroyingKillsAndReaps) {
   ASSERT_TRUE(process);
   ASSERT_TRUE(run_until([&] { return out_.ends_with('\n'); }));
   const Watched watched(process->pid());
-  process->terminate_tree();
+  process->signal_tree(Signal::kTerminate);
   EXPECT_TRUE(watched.living());
   process.reset();
   EXPECT_FALSE(watched.living());

@@ -142,6 +142,19 @@ TEST(Status, ShowsEverything) {
   EXPECT_FALSE(contains(json.out, "hidden"));
 }
 
+TEST(Status, ShowsTheStepsOfAStop) {
+  FakeDaemon daemon;
+  const auto shown = [&](const std::string& name, std::vector<plugin::StopStep> steps) {
+    daemon.on_loop([&] { daemon.admin().add(name).manifest.stop_steps = std::move(steps); });
+    return ask(daemon, {"status", name}).out;
+  };
+  using std::chrono::milliseconds;
+  EXPECT_TRUE(contains(shown("some", {{std::nullopt, milliseconds(5'000)},
+                                      {plugin::StopSignal::kInterrupt, milliseconds(1'500)}}),
+                       "; asked to end for 5s, then SIGINT for 1500ms, then killed\n"));
+  EXPECT_TRUE(contains(shown("none", {}), "calls may go on for 5s; killed\n"));
+}
+
 TEST(Status, UnknownPluginIsExitCode1) {
   FakeDaemon daemon;
   const Outcome outcome = ask(daemon, {"status", "nobody"});
