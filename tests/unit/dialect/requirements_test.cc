@@ -244,6 +244,7 @@ TEST_F(UserTest, TheManifestsWishesReachTheProcess) {
 
 TEST_F(UserTest, TheSandboxReachesTheProcessWithTheInstancesDirectory) {
   manifest.sandbox = {.write_paths = std::vector<std::string>{"/var/kv"}, .network = false};
+  connector.on_connect = [](auto&) { return Verdict::kRefuse; };
   start();
   EXPECT_EQ(process().spec.sandbox.write_paths,
             (std::vector<std::string>{"/var/kv", "/run/plugind/instances/kv#1"}));

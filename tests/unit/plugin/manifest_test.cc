@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 
@@ -358,9 +359,10 @@ TEST(ManifestTest, DefaultsOfTheTableAreThoseOfTheStruct) {
 TEST(ManifestTest, ExamplesOfTheTableAreValid) {
   std::string text = "dialect = \"go-plugin\"\n";
   for (const ManifestKey& key : manifest_keys()) {
-    if (key.name == "dialect" || key.name == "env")
-      continue;                             // env's example is the cookie, again.
-    if (key.name == "instances") continue;  // Of shared plugins, as spares are not.
+    // env's example is the cookie, again; stop.steps takes the place of stop.grace, and instances
+    // are of shared plugins, as spares are not.
+    if (key.name == "dialect" || key.name == "env") continue;
+    if (key.name == "stop.steps" || key.name == "instances") continue;
     text += std::string(key.name) + " = " + std::string(key.example) + "\n";
   }
   const auto anybody = [](const std::string&) {
@@ -371,6 +373,10 @@ TEST(ManifestTest, ExamplesOfTheTableAreValid) {
   EXPECT_EQ(manifest->go_plugin.cookie_value, "hello");
   EXPECT_EQ(parsed(std::string(kMinimal) + "env = { BASIC_PLUGIN = \"hello\" }").env.size(), 1u);
   EXPECT_EQ(parsed(std::string(kMinimal) + "instances = 4").instances, 4u);
+  const auto steps = std::ranges::find(manifest_keys(), "stop.steps", &ManifestKey::name);
+  EXPECT_FALSE(parsed(std::string(kMinimal) +
+                      "dialect = \"go-plugin\"\nstop.steps = " + std::string(steps->example))
+                   .stop_steps->empty());
 }
 
 }  // namespace
