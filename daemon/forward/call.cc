@@ -452,6 +452,7 @@ void Call::answer_http(std::string_view http_status) {
 void Call::response_ended() {
   response_ended_ = true;
   waiting_.reset();
+  if (!up_open_) place_.reset();
   if (deadline_entry_) context_.deadlines.remove(*std::exchange(deadline_entry_, std::nullopt));
   // The plugin has answered; what the host still sends is of no use to it.
   if (up_open_ && !request_ended_) reset_upstream(wire::kNoError);

@@ -38,7 +38,7 @@ class RemoteInstance final : public plugin::CallInstance {
   ~RemoteInstance() override;
 
   /// Makes the connection, if that is not done or under way; `done` is called when it is there (or
-  /// cannot be made), never from inside.
+  /// cannot be made); from inside if it is there already.
   void connect(std::function<void(std::expected<void, Error>)> done);
   /// It takes no more calls.
   void retire() { retired_ = true; }

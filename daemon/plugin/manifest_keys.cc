@@ -241,15 +241,16 @@ std::vector<ManifestKey> build() {
        .kind = CountKey{FIELD(std::uint32_t, spares), 0, 256},
        .default_value = "0",
        .example = "1",
-       .doc = "With `scope = \"host\"`: so many instances are kept ready for hosts that come, once "
-              "the plugin is in use; see [spares](lifecycle.md#spares)."},
+       .doc = "With `scope = \"host\"` or `\"connection\"`: so many instances are kept ready for "
+              "hosts that come, once the plugin is in use; see [spares](lifecycle.md#spares)."},
       {.name = "max_instances",
        .kind = CountKey{FIELD(std::uint32_t, max_instances), 1, 65536},
        .default_value = "256",
        .example = "16",
        .doc =
-           "With `scope = \"host\"`: how many instances there may be at a time, spares and those "
-           "that stop just now included. The calls of one host more are refused."},
+           "With `scope = \"host\"` or `\"connection\"`: how many instances there may be at a "
+           "time, "
+           "spares and those that stop just now included. The calls of one host more are refused."},
       {.name = "start.mode",
        .kind = ChoiceKey{words_of(kStartModes),
                          [](Manifest& m, std::string_view text) {
@@ -395,7 +396,8 @@ std::vector<ManifestKey> build() {
        .default_value = "1024",
        .example = "64",
        .doc = "How many calls may wait for an instance that is ready and takes them; with `scope = "
-              "\"host\"`, of each host. One more is refused at once."},
+              "\"host\"`, of each host, and with `\"connection\"` of each connection. One more is "
+              "refused at once."},
       {.name = "calls.queue_timeout",
        .kind = DurationKey{FIELD(milliseconds, calls_queue_timeout), "0s", "24h"},
        .default_value = "\"0s\"",

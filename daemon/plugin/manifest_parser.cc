@@ -396,6 +396,24 @@ class Reader {
   std::map<std::string, toml::source_region, std::less<>> seen_;
 };
 
+/// Of a list that the plugin may write to.
+void check_write_paths(Reader& reader, const std::vector<std::string>& paths) {
+  // Relative ones are relative to the same directory, whichever that is.
+  const auto normal = [](const std::string& path) {
+    std::string text = ("/relative" / std::filesystem::path(path)).lexically_normal().string();
+    if (text.ends_with('/')) text.pop_back();
+    return text;
+  };
+  for (const std::string& path : paths) {
+    for (const std::string& above : paths) {
+      if (!normal(path).starts_with(normal(above) + "/")) continue;
+      return reader.mistake(reader.where("sandbox.write_paths"),
+                            "`sandbox.write_paths` names " + path + ", which is below " + above +
+                                " and could be made a link to another place; leave it out");
+    }
+  }
+}
+
 // What no single key can tell.
 void check_whole(Reader& reader) {
   Manifest& m = reader.manifest;
@@ -447,6 +465,7 @@ void check_whole(Reader& reader) {
   if (!reader.has("scope")) {
     m.scope = m.dialect == DialectKind::kGoPlugin ? Scope::kHost : Scope::kShared;
   }
+  if (m.sandbox.write_paths) check_write_paths(reader, *m.sandbox.write_paths);
   if (m.instances > 1 && m.scope != Scope::kShared) {
     reader.mistake(reader.where("instances"), "`instances` needs scope = \"shared\"");
   }

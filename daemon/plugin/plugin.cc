@@ -4,6 +4,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
 namespace plugind::plugin {
@@ -83,9 +84,17 @@ Plugin::Ticket Plugin::wait_instance(HostId host, std::int64_t host_pid,
     });
     return place;
   }
-  slot.waiters.push_back({place, std::move(callback), environment_.clock.now()});
   in_use_ = true;
-  watch_queue(key, slot);
+  if (const auto chosen = choose_at_once(key, slot)) {
+    place->take(chosen);
+    asio::post(environment_.loop,
+               [weak = std::weak_ptr<void>(place), chosen, callback = std::move(callback)] {
+                 if (!weak.expired()) callback(chosen);
+               });
+    return place;
+  }
+  slot.waiters.push_back({place, std::move(callback), environment_.clock.now()});
+  watch_queue();
   ensure_instance(key, slot);
   keep_spares();
   return place;
@@ -100,18 +109,15 @@ void Plugin::ensure_instance(HostId key, Slot& slot) {
     serve_soon(key);
   }
   if (slot.start_scheduled) return;
-  Clock::Duration delay = backoff(slot.failures);
-  if (!slot.instances.empty()) {
-    // One after the other, and not in the way of the calls: see spares.cc.
-    if (starting(slot) || !wants_instance(slot)) return;
-    delay = std::max<Clock::Duration>(kPause, delay);
-  }
-  if (delay <= Clock::Duration::zero()) {
-    start_instance(key, slot);
-    return;
-  }
+  if (!slot.instances.empty()) return grow(key, slot, slot.waiters.size());
+  const Clock::Duration delay = backoff(slot.failures);
+  if (delay <= Clock::Duration::zero()) return start_instance(key, slot);
+  rest_in_backoff(delay);
+  schedule_start(key, slot, delay);
+}
+
+void Plugin::schedule_start(HostId key, Slot& slot, Clock::Duration delay) {
   slot.start_scheduled = true;
-  if (slot.instances.empty()) rest_in_backoff(delay);
   asio::co_spawn(environment_.loop, start_after_backoff(key, ++slot.generation, delay),
                  asio::detached);
 }
@@ -195,7 +201,7 @@ void Plugin::on_state(Instance& instance) {
   if (it == slots_.end() || !contains(it->second.instances, shared)) return;
   serve_waiters(it->second);
   if (it->first != 0) return;
-  if (wants_instance(it->second)) {
+  if (wants_instance(it->second, it->second.waiters.size())) {
     ensure_instance(0, it->second);
   } else if (!starting(it->second)) {
     answer_start({});
@@ -228,6 +234,8 @@ void Plugin::let_go(const std::shared_ptr<Instance>& instance) {
   if (held_) {
     answer_waiters(
         slot, std::unexpected(Error{Reason::kPluginStopped, held_cause_, {{"plugin", name()}}}));
+  } else if (slot.instances.empty() && slot.failures.crash_loop) {
+    answer_waiters(slot, std::unexpected(*slot.failures.crash_loop));
   } else if (!slot.waiters.empty()) {
     ensure_instance(key, slot);
   }
@@ -269,7 +277,11 @@ void Plugin::on_ended(Instance& instance, const std::optional<Error>& failure) {
   if (std::erase(spares_.waiting, shared) > 0 && failure) {
     record_failure(spares_.failures, *failure);
   }
-  if (failure && started_spare_.lock() == shared) answer_start(std::unexpected(*failure));
+  if (started_spare_.lock() == shared) {
+    // Without a failure: a host took it and has gone before it was ready.
+    const Error stopped{Reason::kPluginStopped, instance.status().cause, {{"plugin", name()}}};
+    answer_start(std::unexpected(failure ? *failure : stopped));
+  }
   const HostId key = instance.host();
   const auto it = slots_.find(key);
   if (it != slots_.end() && std::erase(it->second.instances, shared) > 0) {
@@ -316,13 +328,23 @@ void Plugin::host_back(HostId host) {
 
 asio::awaitable<void> Plugin::stop_after_linger(HostId key, std::uint64_t absence) {
   const auto self = this->self();
-  // A process may connect again; a connection that has closed is no more.
-  if (manifest_->scope == Scope::kHost) co_await environment_.clock.sleep(manifest_->host_linger);
+  if (manifest_->scope == Scope::kHost) {
+    co_await environment_.clock.sleep(manifest_->host_linger);
+  } else {
+    // A connection that has closed does not come back.  It may have closed inside a callback of one
+    // of its calls, where the slot is still in use.
+    co_await asio::post(environment_.loop, asio::use_awaitable);
+  }
   const auto it = slots_.find(key);
   if (it == slots_.end() || it->second.absence != absence) co_return;
-  const auto instances = std::move(it->second.instances);
+  Slot gone = std::move(it->second);
   slots_.erase(it);
-  for (const auto& instance : instances) instance->stop("its host has gone");
+  for (const auto& instance : gone.instances) instance->stop("its host has gone");
+  // Of a host that has said that it is done, and calls all the same.
+  answer_waiters(gone, std::unexpected(Error{
+                           Reason::kPluginStopped,
+                           "plugin '" + name() + "' is not needed any more, as its host has said.",
+                           {{"plugin", name()}}}));
 }
 
 void Plugin::start(std::function<void(std::expected<void, Error>)> done) {
@@ -333,7 +355,9 @@ void Plugin::start(std::function<void(std::expected<void, Error>)> done) {
   if (manifest_->scope != Scope::kShared) return start_spare();
   Slot& slot = slots_[0];
   const bool ready = std::ranges::any_of(slot.instances, &Instance::ready);
-  if (ready && !starting(slot) && !wants_instance(slot)) return answer_start({});
+  if (ready && !starting(slot) && !wants_instance(slot, slot.waiters.size())) {
+    return answer_start({});
+  }
   ensure_instance(0, slot);
 }
 
@@ -394,14 +418,21 @@ std::expected<void, Error> Plugin::begin_call() {
 }
 
 Plugin::Ticket Plugin::follow_output(HostId host, OutputLog::Follower follower) {
-  return record_->log->follow([this, host, follower = std::move(follower)](const LogLine& line) {
-    const auto it = slots_.find(slot_key(host));
-    if (it == slots_.end()) return;
-    const bool mine = std::ranges::any_of(it->second.instances, [&](const auto& one) {
-      return one->ready() && one->id() == line.instance;
-    });
-    if (mine) follower(line);  // Not another host's.
-  });
+  // The log is of all versions, and outlives this one.
+  return record_->log->follow(
+      [weak = std::weak_ptr(self()), host, follower = std::move(follower)](const LogLine& line) {
+        for (auto plugin = weak.lock(); plugin; plugin = plugin->successor_.lock()) {
+          if (plugin->prints_for(host, line)) return follower(line);
+        }
+      });
+}
+
+/// Not for another host.
+bool Plugin::prints_for(HostId host, const LogLine& line) const {
+  const auto it = slots_.find(slot_key(host));
+  return it != slots_.end() && std::ranges::any_of(it->second.instances, [&](const auto& one) {
+           return one->ready() && one->id() == line.instance;
+         });
 }
 
 PluginStatus Plugin::status() const {

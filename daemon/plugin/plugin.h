@@ -144,7 +144,6 @@ class Plugin final : public CallTarget, private Instance::Owner {
     std::vector<std::shared_ptr<Instance>> instances;  // Starting or ready.
     std::size_t turn = 0;        // Which of them has the next call, if they have equally many.
     std::deque<Waiter> waiters;  // In the order that they came in.
-    bool queue_watched = false;
     Failures failures;
     bool start_scheduled = false;  // Waits for the backoff to pass.
     std::uint64_t generation = 0;  // Tells a scheduled start that it is out of date.
@@ -170,11 +169,16 @@ class Plugin final : public CallTarget, private Instance::Owner {
   std::shared_ptr<Instance> choose(Slot& slot) const;
   void serve_waiters(Slot& slot);
   void serve_soon(HostId key);
-  void watch_queue(HostId key, Slot& slot);
-  boost::asio::awaitable<void> end_long_waits(HostId key);
+  std::shared_ptr<Instance> choose_at_once(HostId key, Slot& slot);
+  void watch_queue();
+  boost::asio::awaitable<void> end_long_waits();
+  bool end_a_long_wait();
   Error queue_timeout_error(const Slot& slot) const;
   bool may_grow(const Slot& slot) const;
-  bool wants_instance(const Slot& slot) const;
+  bool wants_instance(const Slot& slot, std::size_t calls) const;
+  void grow(HostId key, Slot& slot, std::size_t calls);
+  void schedule_start(HostId key, Slot& slot, Clock::Duration delay);
+  bool prints_for(HostId host, const LogLine& line) const;
   static bool starting(const Slot& slot);
   std::shared_ptr<Instance> make_instance();
   boost::asio::awaitable<void> start_after_backoff(HostId key, std::uint64_t generation,
@@ -213,6 +217,7 @@ class Plugin final : public CallTarget, private Instance::Owner {
   std::shared_ptr<bool> requirements_met_ = std::make_shared<bool>(false);  // See StartContext.
   std::map<HostId, Slot> slots_;
   Spares spares_;
+  bool queue_watched_ = false;
   bool in_use_ = false;                               // Since a call or a start, until a stop.
   std::vector<std::shared_ptr<Instance>> reserve_;    // Ran before an upgrade that may fail.
   std::vector<std::shared_ptr<Instance>> instances_;  // Every living one.

@@ -66,39 +66,55 @@ void Plugin::on_place(Instance& instance) {
   if (it != slots_.end() && !it->second.waiters.empty()) serve_soon(it->first);
 }
 
-/// Ends the waits that have lasted for calls.queue_timeout.
-void Plugin::watch_queue(HostId key, Slot& slot) {
-  if (manifest_->calls_queue_timeout.count() == 0 || std::exchange(slot.queue_watched, true)) {
-    return;
-  }
-  asio::co_spawn(environment_.loop, end_long_waits(key), asio::detached);
+/// For a call that need not wait.
+std::shared_ptr<Instance> Plugin::choose_at_once(HostId key, Slot& slot) {
+  if (!spreads_calls(*manifest_)) return nullptr;
+  while (!slot.waiters.empty() && slot.waiters.front().place.expired()) slot.waiters.pop_front();
+  if (!slot.waiters.empty()) return nullptr;  // They were first.
+  grow(key, slot, 1);
+  return choose(slot);
 }
 
-asio::awaitable<void> Plugin::end_long_waits(HostId key) {
+/// Ends the waits that have lasted for calls.queue_timeout.
+void Plugin::watch_queue() {
+  if (manifest_->calls_queue_timeout.count() == 0 || std::exchange(queue_watched_, true)) return;
+  asio::co_spawn(environment_.loop, end_long_waits(), asio::detached);
+}
+
+asio::awaitable<void> Plugin::end_long_waits() {
   const auto self = this->self();
-  const auto bound = manifest_->calls_queue_timeout;
   while (true) {
-    const auto it = slots_.find(key);
-    if (it == slots_.end()) co_return;
-    Slot& slot = it->second;
-    while (!slot.waiters.empty() && slot.waiters.front().place.expired()) slot.waiters.pop_front();
-    if (slot.waiters.empty()) {
-      slot.queue_watched = false;
-      co_return;
+    while (end_a_long_wait()) continue;
+    std::optional<Clock::TimePoint> oldest;
+    for (auto& [key, slot] : slots_) {
+      // They wait in the order that they came in.
+      while (!slot.waiters.empty() && slot.waiters.front().place.expired()) {
+        slot.waiters.pop_front();
+      }
+      if (slot.waiters.empty()) continue;
+      const Clock::TimePoint since = slot.waiters.front().since;
+      oldest = oldest ? std::min(*oldest, since) : since;
     }
-    // They wait in the order that they came in.
-    const auto left = slot.waiters.front().since + bound - environment_.clock.now();
-    if (left > Clock::Duration::zero()) {
-      co_await environment_.clock.sleep(left);
-      continue;
-    }
+    if (!oldest) break;
+    co_await environment_.clock.sleep(*oldest + manifest_->calls_queue_timeout -
+                                      environment_.clock.now());
+  }
+  queue_watched_ = false;
+}
+
+/// False: there is none.
+bool Plugin::end_a_long_wait() {
+  const Clock::TimePoint now = environment_.clock.now();
+  for (auto& [key, slot] : slots_) {
+    if (slot.waiters.empty()) continue;
+    if (slot.waiters.front().since + manifest_->calls_queue_timeout > now) continue;
     const Waiter waiter = std::move(slot.waiters.front());
     slot.waiters.pop_front();
     const auto place = waiter.place.lock();
-    const std::expected<std::shared_ptr<CallInstance>, Error> late =
-        std::unexpected(queue_timeout_error(slot));
-    waiter.callback(late);
+    if (place) waiter.callback(std::unexpected(queue_timeout_error(slot)));
+    return true;
   }
+  return false;
 }
 
 Error Plugin::queue_timeout_error(const Slot& slot) const {
@@ -124,14 +140,23 @@ bool Plugin::may_grow(const Slot& slot) const {
          slot.instances.size() < manifest_->instances;
 }
 
-/// Whether it is to have it.
-bool Plugin::wants_instance(const Slot& slot) const {
+/// Whether it is to have it, for so many calls that are at none.
+bool Plugin::wants_instance(const Slot& slot, std::size_t calls) const {
   if (!may_grow(slot)) return false;
   if (manifest_->stop_idle.count() == 0) return true;
   // Those that nobody needs stop again, so another one is for a call that finds none without one.
   const auto idle = std::ranges::count_if(
       slot.instances, [](const auto& one) { return one->ready() && one->places_taken() == 0; });
-  return slot.waiters.size() > static_cast<std::size_t>(idle);
+  return calls > static_cast<std::size_t>(idle);
+}
+
+/// Adds one, after the one before is ready.
+void Plugin::grow(HostId key, Slot& slot, std::size_t calls) {
+  if (slot.start_scheduled || slot.instances.empty() || starting(slot)) return;
+  // Not in the way of the calls: see spares.cc.
+  if (wants_instance(slot, calls)) {
+    schedule_start(key, slot, std::max<Clock::Duration>(kPause, backoff(slot.failures)));
+  }
 }
 
 bool Plugin::starting(const Slot& slot) {

@@ -71,7 +71,7 @@ void Plugin::succeed(Plugin& other, HostsInstances instances) {
       if (theirs.host_absent) host_gone(key);
     }
     if (mine.waiters.empty()) continue;
-    watch_queue(key, mine);
+    watch_queue();
     ensure_instance(key, mine);
   }
   keep_spares();

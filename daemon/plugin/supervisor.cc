@@ -295,10 +295,17 @@ std::vector<std::shared_ptr<Plugin>> Supervisor::plugins() const {
 
 void Supervisor::host_gone(HostId host) {
   for (const auto& [name, plugin] : impl_->plugins) plugin->host_gone(host);
+  // One of them may be registered again.
+  for (const auto& one : impl_->unregistered) {
+    if (const auto plugin = one.lock()) plugin->host_gone(host);
+  }
 }
 
 void Supervisor::host_back(HostId host) {
   for (const auto& [name, plugin] : impl_->plugins) plugin->host_back(host);
+  for (const auto& one : impl_->unregistered) {
+    if (const auto plugin = one.lock()) plugin->host_back(host);
+  }
 }
 
 void Supervisor::ask_serves(std::pair<HostId, HostId> hosts, std::function<void(bool)> answer) {

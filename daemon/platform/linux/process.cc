@@ -410,8 +410,9 @@ std::expected<Launched, Error> launch(ProcessTrees& trees, SpawnRequest request,
                BindDescriptor{STDOUT_FILENO, ends->out.get()},
                BindDescriptor{STDERR_FILENO, ends->err.get()},
                BindDescriptor{kListenDescriptor, ends->listener.get()}, OwnPid{environment.own_pid},
-               SetProcessLimits{plan->process_limits}, FileMask{request.umask},
-               NoNetwork{sandbox->no_network},
+               // It takes a descriptor, above all that the daemon has until the exec closes those.
+               NoNetwork{sandbox->no_network}, SetProcessLimits{plan->process_limits},
+               FileMask{request.umask},
                NoNewPrivileges{request.no_new_privileges || request.sandbox.any()}, Identity{user},
                // As the user that it becomes, who may not be let in.
                WorkingDirectory{request.working_directory.c_str()}, Confinement{*sandbox});

@@ -152,6 +152,10 @@ Error network_refused(const std::string& executable, int error) {
                      "from the "
                      "manifest")
           .error();
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+      return refused(kNetworkKey, why, "let plugind, or the machine, have more of that").error();
     case ENOSPC:
       return refused(kNetworkKey, why, "raise user.max_net_namespaces").error();
     default:

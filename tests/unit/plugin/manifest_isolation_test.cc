@@ -143,6 +143,9 @@ TEST(ManifestIsolationTest, TellsWhatIsWrongWithTheSandbox) {
   EXPECT_EQ(mistakes("no_new_privs = false\nuser = 7\nsandbox.network = false"),
             "kv.toml:3:1: `sandbox.network` needs `no_new_privs`, and sets it by itself; leave it "
             "out");
+  EXPECT_EQ(mistakes("sandbox.write_paths = [\"/var/kv/\", \"/var/kv/../kv/cache\", \"/var/kv2\"]"),
+            "kv.toml:3:9: `sandbox.write_paths` names /var/kv/../kv/cache, which is below /var/kv/ "
+            "and could be made a link to another place; leave it out");
   EXPECT_EQ(mistakes("sandbox.write_paths = [\"\"]"),
             "kv.toml:3:24: `sandbox.write_paths`: \"\" is empty");
   EXPECT_EQ(mistakes("sandbox.write_paths = \"/var\""),

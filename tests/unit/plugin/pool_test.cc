@@ -176,6 +176,22 @@ TEST_F(PoolTest, TheQueueHasABound) {
   EXPECT_EQ(three->reason(), Reason::kQueueFull);
 }
 
+TEST_F(PoolTest, CallsThatComeTogetherDoNotWaitWhileInstancesHaveRoom) {
+  Manifest m = pool(2, 3);
+  m.calls_queue = 1;
+  fill(std::move(m));
+  std::vector<Plugin::Ticket> tickets;
+  int served = 0, refused = 0;
+  for (int i = 0; i < 8; ++i) {
+    tickets.push_back(supervisor_->find("kv")->wait_instance(
+        0, 1000, [&](const auto& outcome) { ++(outcome ? served : refused); }));
+  }
+  EXPECT_EQ(served + refused, 0) << "not from inside";
+  run_ready(loop_);
+  EXPECT_EQ(served, 6);
+  EXPECT_EQ(refused, 1) << "one waits";
+}
+
 TEST_F(PoolTest, AWaitHasABound) {
   Manifest m = pool(1, 1);
   m.calls_queue_timeout = milliseconds(2'000);

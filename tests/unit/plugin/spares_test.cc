@@ -340,5 +340,51 @@ TEST_F(SparesTest, AConnectionHasItsOwnAndItEndsAtOnceWithIt) {
   EXPECT_EQ(ready_spares(), 1u);
 }
 
+TEST_F(SparesTest, AStartIsAnsweredThoughTheHostThatTookTheSpareHasGone) {
+  dialect_.start_takes = milliseconds(100);
+  Manifest m = with_spares(0);
+  m.scope = Scope::kConnection;
+  apply(std::move(m));
+  std::optional<bool> started;
+  supervisor_->start("kv", [&](const auto& outcome) { started = outcome.has_value(); });
+  run_ready(loop_);
+  call("kv", 7);
+  supervisor_->host_gone(7);
+  clock_.advance(milliseconds(100));
+  EXPECT_EQ(started, false);
+}
+
+TEST_F(SparesTest, AConnectionMayCloseWhileItsCallsAreAnswered) {
+  dialect_.start_takes = milliseconds(100);
+  dialect_.next_error = make_error(Reason::kStartTimeout, "too slow");
+  Manifest m = with_spares(0);
+  m.scope = Scope::kConnection;
+  apply(std::move(m));
+  int answers = 0;
+  // As a write does that finds the connection closed.
+  const auto closes = [&](const auto&) {
+    ++answers;
+    supervisor_->host_gone(7);
+  };
+  const auto first = supervisor_->find("kv")->wait_instance(7, 1007, closes);
+  const auto second = supervisor_->find("kv")->wait_instance(7, 1007, closes);
+  clock_.advance(milliseconds(100));
+  EXPECT_EQ(answers, 2);
+  EXPECT_FALSE(supervisor_->status("kv")->instances.size());
+}
+
+TEST_F(SparesTest, WhoCallsAfterItsHostSaidThatItIsDoneIsToldSo) {
+  dialect_.start_takes = milliseconds(1'000);
+  Manifest m = with_spares(0);
+  m.scope = Scope::kConnection;
+  apply(std::move(m));
+  const auto waits = call("kv", 7);
+  EXPECT_FALSE(waits->value);
+  supervisor_->host_gone(7);
+  run_ready(loop_);
+  ASSERT_TRUE(waits->value && !waits->ok());
+  EXPECT_EQ(waits->reason(), Reason::kPluginStopped);
+}
+
 }  // namespace
 }  // namespace plugind::plugin

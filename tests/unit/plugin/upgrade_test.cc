@@ -238,5 +238,32 @@ TEST_F(UpgradeTest, TheDaemonsEndStopsBothVersions) {
   EXPECT_EQ(outcome_->error().reason, Reason::kDraining);
 }
 
+TEST_F(UpgradeTest, AConnectionThatClosesOnProbationEndsItsInstanceOfTheOldScope) {
+  apply(version("1", Scope::kConnection));
+  ASSERT_EQ(serves(7), "1");
+  upgrade(version("2", Scope::kShared));
+  ASSERT_EQ(serves(7), "2");
+  supervisor_->host_gone(7);
+  run_ready(loop_);
+  EXPECT_FALSE(processes_.spawned.front()->alive());
+}
+
+TEST_F(UpgradeTest, WhoFollowsTheOutputGetsThatOfTheNextVersion) {
+  apply(version("1"));
+  ASSERT_EQ(serves(), "1");
+  auto old = supervisor_->target("echo");
+  std::vector<std::string> seen;
+  const auto following =
+      old->follow_output(0, [&](const LogLine& line) { seen.push_back(line.text); });
+  processes_.last().print_stdout("one\n");
+  apply(version("2"));
+  ASSERT_EQ(serves(), "2");
+  processes_.last().print_stdout("two\n");
+  old.reset();  // Loops beside the home loop do not keep it.
+  settle();
+  processes_.last().print_stdout("three\n");
+  EXPECT_EQ(seen, (std::vector<std::string>{"one", "two"}));
+}
+
 }  // namespace
 }  // namespace plugind::plugin
