@@ -45,6 +45,7 @@ int print_descriptors(const Arguments&) {
       line += " " + name;
     }
   }
+  ::closedir(directory);
   say(line);
   return 0;
 }

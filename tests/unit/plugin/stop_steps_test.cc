@@ -1,6 +1,8 @@
 // How an instance is made to end, on a clock that the test moves.
 #include <gtest/gtest.h>
 
+#include <memory>
+
 #include "tests/unit/plugin/supervisor_fixture.h"
 
 namespace plugind::plugin {
@@ -26,13 +28,14 @@ class StopStepsTest : public SupervisorTest {
     ASSERT_TRUE(call("echo")->ok());
   }
   void stop() {
-    supervisor_->stop("echo", [this](auto) { stopped_ = true; });
+    // One that is under way at the end of a test is answered when its members are gone.
+    supervisor_->stop("echo", [stopped = stopped_](auto) { *stopped = true; });
     run_ready(loop_);
   }
   const testing::FakeProcess& process() { return *processes_.spawned.front(); }
   std::string cause() const { return events_.back().cause; }
 
-  bool stopped_ = false;
+  const std::shared_ptr<bool> stopped_ = std::make_shared<bool>(false);
   static constexpr StopStep kAsk{std::nullopt, milliseconds(100)};
   static constexpr StopStep kInterrupt{StopSignal::kInterrupt, milliseconds(2'000)};
   static constexpr StopStep kTerminate{StopSignal::kTerminate, milliseconds(5'000)};
@@ -52,11 +55,11 @@ TEST_F(StopStepsTest, AreTakenInOrderEachAfterTheTimeoutOfTheOneBefore) {
   EXPECT_EQ(process().signals, (Signals{StopSignal::kInterrupt, StopSignal::kTerminate}));
   clock_.advance(milliseconds(4'999));
   EXPECT_EQ(process().killed, 0);
-  EXPECT_FALSE(stopped_);
+  EXPECT_FALSE(*stopped_);
   clock_.advance(milliseconds(1));
   EXPECT_GT(process().killed, 0) << "SIGKILL is the end of every list";
   EXPECT_TRUE(process().gone());
-  EXPECT_TRUE(stopped_);
+  EXPECT_TRUE(*stopped_);
   EXPECT_EQ(cause(), "stopped by an operator; it outlived stop.steps and was killed");
 }
 
@@ -65,7 +68,7 @@ TEST_F(StopStepsTest, EndWhenNothingOfTheTreeIsLeft) {
   processes_.last().ends_on = StopSignal::kInterrupt;
   stop();
   clock_.advance(milliseconds(5'000));
-  EXPECT_TRUE(stopped_) << "nothing is left to wait for";
+  EXPECT_TRUE(*stopped_) << "nothing is left to wait for";
   EXPECT_EQ(process().signals, (Signals{StopSignal::kTerminate, StopSignal::kInterrupt}));
   EXPECT_EQ(cause(), "stopped by an operator; step 2 of stop.steps (SIGINT) ended it");
 }
@@ -75,12 +78,12 @@ TEST_F(StopStepsTest, GoOnWhileAnotherProcessOfTheTreeLives) {
   processes_.last().ends_on_terminate = true;
   stop();
   EXPECT_FALSE(process().alive());
-  EXPECT_FALSE(stopped_);
+  EXPECT_FALSE(*stopped_);
   clock_.advance(milliseconds(5'000));
   EXPECT_EQ(process().signals, (Signals{StopSignal::kTerminate, StopSignal::kInterrupt}));
   processes_.last().end_tree();
   run_ready(loop_);
-  EXPECT_TRUE(stopped_);
+  EXPECT_TRUE(*stopped_);
   EXPECT_EQ(cause(), "stopped by an operator; step 2 of stop.steps (SIGINT) ended it");
 }
 
@@ -92,7 +95,7 @@ TEST_F(StopStepsTest, TheDialectsRequestIsGivenItsTimeAlsoWhenItWasAnswered) {
   EXPECT_EQ(process().signals, Signals{}) << "it was answered, and may end by itself";
   processes_.last().end_tree();
   run_ready(loop_);
-  EXPECT_TRUE(stopped_);
+  EXPECT_TRUE(*stopped_);
   EXPECT_EQ(process().signals, Signals{});
   EXPECT_EQ(cause(), "stopped by an operator; step 1 of stop.steps (ask) ended it");
 }
@@ -110,7 +113,7 @@ TEST_F(StopStepsTest, ARequestThatIsNotAnsweredTakesNoMoreThanItsTime) {
 TEST_F(StopStepsTest, NoneKillAtOnce) {
   run(std::vector<StopStep>{});
   stop();
-  EXPECT_TRUE(stopped_);
+  EXPECT_TRUE(*stopped_);
   EXPECT_EQ(dialect_.shutdown_requests, 0);
   EXPECT_EQ(process().signals, Signals{});
   EXPECT_TRUE(process().gone());
@@ -126,7 +129,7 @@ TEST_F(StopStepsTest, WithoutAListItIsAskedAndToldAtOnceAndKilledAfterTheGrace) 
   clock_.advance(milliseconds(999));
   EXPECT_EQ(process().killed, 0);
   clock_.advance(milliseconds(1));
-  EXPECT_TRUE(stopped_);
+  EXPECT_TRUE(*stopped_);
   EXPECT_EQ(cause(), "stopped by an operator; it outlived stop.grace and was killed");
 }
 
@@ -136,16 +139,16 @@ TEST_F(StopStepsTest, HurryLeavesOutWhatIsLeftOfThemAtEachOfThem) {
     with_lanes(1);
     processes_.spawned.clear();
     states_.clear();
-    stopped_ = false;
+    *stopped_ = false;
     run({{kAsk, kInterrupt, kTerminate}});
     dialect_.shutdown_takes = milliseconds(60'000);
-    supervisor_->shutdown([this] { stopped_ = true; });
+    supervisor_->shutdown([stopped = stopped_] { *stopped = true; });
     clock_.advance(into);
-    EXPECT_FALSE(stopped_) << into.count();
+    EXPECT_FALSE(*stopped_) << into.count();
     const std::size_t sent = process().signals.size();
     supervisor_->hurry();
     run_ready(loop_);
-    EXPECT_TRUE(stopped_) << into.count();
+    EXPECT_TRUE(*stopped_) << into.count();
     EXPECT_TRUE(process().gone());
     EXPECT_EQ(process().signals.size(), sent) << into.count();
     EXPECT_EQ(cause(), "plugind is shutting down");
@@ -159,7 +162,7 @@ TEST_F(StopStepsTest, AStartThatIsCutShortTakesNone) {
   apply(std::move(m));
   const auto waiting = call("echo");
   stop();
-  EXPECT_TRUE(stopped_);
+  EXPECT_TRUE(*stopped_);
   EXPECT_EQ(dialect_.shutdown_requests, 0);
   EXPECT_EQ(processes_.living(), 0u);
 }
