@@ -66,7 +66,14 @@ std::vector<pid_t> children_of(pid_t pid) {
 
 bool alive(pid_t pid) {
   char state = 0;
-  return stat_fields(pid) >> state && state != 'Z' && state != 'X';
+  auto fields = stat_fields(pid);
+  if (!(fields >> state) || state == 'X') return false;
+  if (state != 'Z') return true;
+  // The first thread has ended.  While another one has not, files and locks are held still.
+  std::string skipped;
+  for (int i = 0; i < 16; ++i) fields >> skipped;
+  int threads = 0;
+  return fields >> threads && threads > 1;
 }
 
 std::size_t descriptors_of(pid_t pid) {
