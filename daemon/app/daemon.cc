@@ -380,9 +380,11 @@ void Daemon::stop(const std::string& cause) {
   supervisor_->shutdown([this] {
     doctor_->stop([this] {
       control_->stop([this] {
-        forwarder_->close();
-        log_info("stopped");
-        loop_.stop();
+        forwarder_->finish([this] {
+          forwarder_->close();
+          log_info("stopped");
+          loop_.stop();
+        });
       });
     });
   });

@@ -36,6 +36,8 @@ struct HostPolicy {
   Admission::Bounds connections{};
   /// After so long without a call a connection is closed; 0: never.
   std::chrono::milliseconds idle_timeout{0};
+  /// So long a host that has been told all may take to close its connection.
+  std::chrono::milliseconds linger{250};
   /// Of plugin sockets.  The front socket's lock guards the whole runtime directory.
   platform::LocalSocketOptions plugin_sockets{.lock = false};
   /// Who is at the other end of a socket.  Tests make hosts of other users with it.

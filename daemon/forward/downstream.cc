@@ -20,6 +20,7 @@ Downstream::Downstream(Context& context, Transport::Socket socket, std::string b
       idle_(context.deadlines, context.policy.idle_timeout, [this] { on_idle(); }) {}
 
 void Downstream::drain() {
+  awaits_end_ = !calls_.empty();
   transport_->session().submit_goaway();
   transport_->touch();
 }
@@ -44,7 +45,7 @@ void Downstream::say_goodbye() {
 }
 
 void Downstream::close() {
-  idle_.stop();
+  stop_timers();
   transport_->session().terminate(wire::kNoError);
   transport_->detach();
   lose_calls();
@@ -61,9 +62,24 @@ void Downstream::lose_calls() {
 
 void Downstream::on_transport_closed(const std::string& why) {
   const auto self = shared_from_this();
-  idle_.stop();
+  stop_timers();
   lose_calls();
   closed_(*this, why);
+}
+
+bool Downstream::on_transport_finished() {
+  const auto end = context_.deadlines.now() + context_.policy.linger;
+  linger_ = context_.deadlines.add(end, [this] {
+    linger_.reset();
+    transport_->detach();
+    on_transport_closed("");
+  });
+  return true;
+}
+
+void Downstream::stop_timers() {
+  idle_.stop();
+  if (linger_) context_.deadlines.remove(*std::exchange(linger_, std::nullopt));
 }
 
 void Downstream::end_interest(plugin::CallTarget& plugin) {

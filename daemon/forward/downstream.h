@@ -4,6 +4,7 @@
 #include <boost/intrusive/list.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "daemon/forward/call.h"
@@ -35,6 +36,8 @@ class Downstream final : public std::enable_shared_from_this<Downstream>,
 
   /// Says GOAWAY: calls in flight go on, new ones are refused.
   void drain();
+  /// Whether the host may be reading the end of a call: it had one when drain() was called.
+  bool awaits_end() const { return awaits_end_; }
   /// Closes after what is pending; calls in flight are cancelled.
   void close();
 
@@ -55,6 +58,8 @@ class Downstream final : public std::enable_shared_from_this<Downstream>,
   void on_goaway(wire::StreamId, std::uint32_t) override {}
   void on_settings() override {}
   void on_transport_closed(const std::string& why) override;
+  bool on_transport_finished() override;
+  void stop_timers();
   void lose_calls();
   void on_idle();
   void say_goodbye();
@@ -69,6 +74,8 @@ class Downstream final : public std::enable_shared_from_this<Downstream>,
       calls_;
   bool interest_ended_ = false;
   IdleWatch idle_;
+  std::optional<Deadlines::Entry> linger_;  // For a host that has been told all, and stays.
+  bool awaits_end_ = false;
   bool says_goodbye_ = false;  // It has been idle, and its host was asked to open no more calls.
 };
 

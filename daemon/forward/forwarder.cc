@@ -1,6 +1,7 @@
 #include "daemon/forward/forwarder.h"
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <numeric>
 #include <utility>
 
@@ -22,7 +23,8 @@ Forwarder::Forwarder(boost::asio::any_io_executor loop, FlushQueue& queue,
       port_(std::make_shared<plugin::LoopPort>(loop)),
       lane_(loop, {0, static_cast<std::uint32_t>(workers.count)}, queue, connector, supervisor,
             control, limits, policy_, report_,
-            [this](const Host& host, const std::string& why) { on_gone(0, host, why); }) {
+            [this](const Host& host, const std::string& why) { on_gone(0, host, why); }),
+      linger_(loop) {
   for (std::size_t i = 1; i < workers.count; ++i) {
     const LaneNumber number{static_cast<std::uint32_t>(i),
                             static_cast<std::uint32_t>(workers.count)};
@@ -151,6 +153,7 @@ void Forwarder::on_gone(std::size_t lane, const Host& host, const std::string& w
   --connections_[lane];
   hosts_.disconnected(host);
   admission_.leave(host.peer);
+  if (connections() == 0) tell_finished();
   if (why.starts_with("protocol error")) {
     report_("host-protocol-error", host.peer.host.describe() + ": " + why);
   }
@@ -165,6 +168,24 @@ void Forwarder::drain() {
   for (const auto& [name, listener] : plugin_sockets_) listener->close();
   lane_.drain();
   for (const auto& worker : workers_) worker->drain();
+}
+
+void Forwarder::finish(std::function<void()> finished) {
+  finished_ = std::move(finished);
+  lane_.close_settled();
+  for (const auto& worker : workers_) worker->close_settled();
+  linger_.expires_after(policy_.linger);
+  linger_.async_wait([this, weak = std::weak_ptr<void>(alive_)](const auto& ec) {
+    if (!ec && !weak.expired()) tell_finished();
+  });
+  if (connections() == 0) tell_finished();
+}
+
+void Forwarder::tell_finished() {
+  if (!finished_) return;
+  linger_.cancel();
+  // Whoever is told may destroy this, and a lane may be in the middle of closing.
+  boost::asio::post(loop_, std::exchange(finished_, nullptr));
 }
 
 void Forwarder::close() {

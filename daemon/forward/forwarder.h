@@ -3,7 +3,9 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -55,6 +57,9 @@ class Forwarder {
 
   /// No new connections or calls; those in flight go on.
   void drain();
+  /// After drain(), once all calls have ended: calls `finished` when hosts that had calls have
+  /// taken their ends and closed their connections, or have had HostPolicy::linger for that.
+  void finish(std::function<void()> finished);
   void close();
 
   /// Of the loop that owns the plugins.
@@ -71,6 +76,7 @@ class Forwarder {
                                          const platform::PeerIdentity& peer);
   void on_gone(std::size_t lane, const Host& host, const std::string& why);
   void on_event(const plugin::Event& event);
+  void tell_finished();
   void retire_instance(const plugin::Event& event);
 
   boost::asio::any_io_executor loop_;
@@ -90,6 +96,8 @@ class Forwarder {
   std::map<std::string, std::shared_ptr<Listener>> plugin_sockets_;
   bool serves_plugin_sockets_ = false;
   plugin::EventBus::Subscription watch_;
+  std::function<void()> finished_;  ///< Of finish(), until it is called.
+  boost::asio::steady_timer linger_;
 };
 
 }  // namespace plugind::forward

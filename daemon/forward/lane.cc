@@ -66,6 +66,11 @@ void Lane::drain() {
   for (const auto& [key, downstream] : connections_) downstream->drain();
 }
 
+void Lane::close_settled() {
+  const FlushQueue::Turn turn(context_.queue);
+  close_if([](const Downstream& one) { return !one.awaits_end(); });
+}
+
 void Lane::connect_control() {
   if (control_.ready() == nullptr) control_.wait([](const auto&) {});
 }

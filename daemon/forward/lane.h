@@ -35,6 +35,8 @@ class Lane {
   void close(const std::string& bound_plugin);
   /// Refuses new calls, and says GOAWAY on every connection; calls in flight go on.
   void drain();
+  /// Closes the connections whose hosts had no call when drain() was called.
+  void close_settled();
   /// Connects to the control service before anybody needs it.
   void connect_control();
   /// Closes everything.

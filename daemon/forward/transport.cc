@@ -70,7 +70,7 @@ void Transport::detach() {
 
 void Transport::close() {
   if (closed_) return;
-  if (session_.is_valid() && session_.pull() && !session_.output().empty()) {
+  if (!finished_ && session_.is_valid() && session_.pull() && !session_.output().empty()) {
     wire::Slice slices[kSlices];
     std::array<asio::const_buffer, kSlices> buffers;
     const std::size_t count = session_.output().peek(slices, kSlices);
@@ -95,6 +95,15 @@ void Transport::fail(std::string why) {
   if (Owner* owner = std::exchange(owner_, nullptr)) owner->on_transport_closed(why);
 }
 
+// A peer that is just writing when the socket is closed gets an error, and some then throw away
+// what they have not read yet, such as the status of a call: gRPC's C core does.
+void Transport::finish() {
+  if (owner_ == nullptr || !owner_->on_transport_finished()) return fail("");
+  finished_ = true;
+  boost::system::error_code ignored;
+  socket_.shutdown(asio::socket_base::shutdown_send, ignored);
+}
+
 // Not a wait and then a read: Asio tells the kernel of every wait anew, but of a read only once.
 void Transport::receive() {
   socket_.async_read_some(
@@ -108,6 +117,7 @@ void Transport::on_received(const boost::system::error_code& ec, std::size_t siz
   {
     const FlushQueue::Turn turn(queue_);
     if (ec) return fail(ec == asio::error::eof ? "the peer closed the connection" : ec.message());
+    if (finished_) return receive();
     if (!feed(std::span(buffer_).first(size))) return;
     if (size == buffer_.size() && !read_more()) return;
     touch();  // For window updates and acknowledgements.
@@ -158,17 +168,16 @@ void Transport::answer_pings() {
 
 void Transport::flush() {
   dirty_ = false;
-  if (waits_writable_) return;
+  if (waits_writable_ || finished_) return;
   while (!closed_) {
     if (!session_.pull()) {
       fail(std::string("protocol error: ") + session_.error());
       return;
     }
     if (session_.output().empty()) {
-      if (session_.is_finished()) {
-        fail(*session_.error() == '\0' ? "" : std::string("protocol error: ") + session_.error());
-      }
-      return;
+      if (!session_.is_finished()) return;
+      if (*session_.error() == '\0') return finish();
+      return fail(std::string("protocol error: ") + session_.error());
     }
     wire::Slice slices[kSlices];
     std::array<asio::const_buffer, kSlices> buffers;

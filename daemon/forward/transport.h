@@ -22,6 +22,9 @@ class Transport : public std::enable_shared_from_this<Transport> {
     /// The connection is gone and the transport closed; called once, never from inside a function
     /// that the owner called.  `why` is a sentence for logs, "" when both sides were done.
     virtual void on_transport_closed(const std::string& why) = 0;
+    /// Both sides are done, and all has been sent.  True: the peer is told so, and what it still
+    /// sends is read and thrown away until it closes or the owner does.  False: closes at once.
+    virtual bool on_transport_finished() { return false; }
 
    protected:
     ~Owner() = default;
@@ -60,6 +63,7 @@ class Transport : public std::enable_shared_from_this<Transport> {
   bool feed(std::span<const std::uint8_t> data);
   void wait_writable();
   void fail(std::string why);
+  void finish();
   void refuse_http1();
 
   FlushQueue& queue_;
@@ -72,6 +76,7 @@ class Transport : public std::enable_shared_from_this<Transport> {
   bool dirty_ = false;
   bool awaits_pings_ = false;  // The flush queue is going to call answer_pings().
   bool waits_writable_ = false;
+  bool finished_ = false;  // Nothing is sent any more; see on_transport_finished().
   bool closed_ = false;
   std::uint64_t written_total_ = 0;
   std::uint64_t read_total_ = 0;

@@ -60,6 +60,10 @@ void Worker::drain() {
   port_->post([this] { lane_.drain(); });
 }
 
+void Worker::close_settled() {
+  port_->post([this] { lane_.close_settled(); });
+}
+
 void Worker::connect_control() {
   port_->post([this] { lane_.connect_control(); });
 }

@@ -39,6 +39,7 @@ class Worker {
   bool add(Transport::Socket socket, const std::string& bound_plugin, Host host);
   void close(const std::string& bound_plugin);
   void drain();
+  void close_settled();
   void connect_control();
   /// What is registered now.
   void replace_plugins(std::vector<PluginFacts> plugins);

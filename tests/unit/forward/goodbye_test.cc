@@ -1,0 +1,135 @@
+// The end of connections that the daemon closes.
+#include <gtest/gtest.h>
+
+#include <boost/asio/write.hpp>
+
+#include "tests/support/raw_http2.h"
+#include "tests/unit/forward/forward_fixture.h"
+
+namespace plugind::forward::testing {
+namespace {
+
+using namespace std::chrono_literals;
+using plugind::testing::FrameType;
+
+/// It reads and writes what the test says, and nothing by itself.
+class RawHost {
+ public:
+  explicit RawHost(Transport::Socket socket) : socket_(std::move(socket)) {
+    socket_.non_blocking(true);
+    EXPECT_TRUE(write(plugind::testing::http2_preface()));
+  }
+
+  bool write(const std::string& bytes) {
+    boost::system::error_code ec;
+    boost::asio::write(socket_, boost::asio::buffer(bytes), ec);
+    return !ec;
+  }
+  bool call(const std::string& path) {
+    using namespace plugind::testing;
+    return write(frame(FrameType::kHeaders, kEndHeaders, 1, header_block(grpc_headers(path))));
+  }
+  /// Whether the daemon says no more.
+  bool read_to_end() {
+    char buffer[4'096];
+    boost::system::error_code ec;
+    while (!ec) read_.append(buffer, socket_.read_some(boost::asio::buffer(buffer), ec));
+    return ec == boost::asio::error::eof;
+  }
+  const std::string& read() const { return read_; }
+  void close() { socket_.close(); }
+
+ private:
+  Transport::Socket socket_;
+  std::string read_;
+};
+
+class GoodbyeTest : public ForwardTest {
+ protected:
+  GoodbyeTest() {
+    policy_.linger = 60s;  // Longer than any test waits.
+    serve_ = [](Peer& plugin, Stream& stream) { plugin.respond(stream); };
+  }
+
+  /// A host whose call the plugin has.
+  RawHost calling() {
+    RawHost host(connect_raw());
+    EXPECT_TRUE(host.call("/test.echo/Do"));
+    run_until([&] { return !plugins_.empty() && !plugin().streams.empty(); }, "the call");
+    return host;
+  }
+  void end_call() { plugin().trailers(*plugin().streams.begin()->second, {{"grpc-status", "5"}}); }
+  void wait_end(RawHost& host) {
+    run_until([&] { return host.read_to_end(); }, "the end of what the daemon says");
+  }
+  void finish() {
+    forwarder_->finish([this] { finished_ = true; });
+  }
+
+  bool finished_ = false;
+};
+
+TEST_F(GoodbyeTest, AHostThatIsWritingIsNotHinderedToReadTheEndOfItsCall) {
+  apply({manifest("echo")});
+  RawHost host = calling();
+  forwarder_->drain();
+  end_call();
+  wait_end(host);
+  const std::string trailers("\x01\x05\x00\x00\x00\x01", 6);  // HEADERS, the last of stream 1.
+  EXPECT_NE(host.read().find(trailers), std::string::npos);
+  EXPECT_TRUE(host.write(plugind::testing::frame(FrameType::kPing, 0, 0, "12345678")));
+  EXPECT_TRUE(host.write(std::string(20'000, 'x'))) << "whatever it is";
+  run_idle();
+  EXPECT_EQ(connections(), 1u);
+  host.close();
+  run_until([&] { return connections() == 0; }, "the connection to end");
+}
+
+TEST_F(GoodbyeTest, AHostThatStaysIsClosedAfterTheBound) {
+  policy_.linger = 30ms;
+  apply({manifest("echo")});
+  RawHost host(connect_raw());
+  run_until([&] { return connections() == 1; }, "the connection");
+  forwarder_->drain();
+  wait_end(host);
+  run_until([&] { return forwarder_->connections() == 0; }, "the connection to end");
+  EXPECT_FALSE(host.write(plugind::testing::frame(FrameType::kPing, 0, 0, "12345678")));
+}
+
+TEST_F(GoodbyeTest, IsOverWhenHostsThatHadCallsHaveClosed) {
+  apply({manifest("echo")});
+  RawHost settled(connect_raw());
+  RawHost host = calling();
+  forwarder_->drain();
+  end_call();
+  wait_end(host);
+  finish();
+  run_until([&] { return forwarder_->connections() == 1; },
+            "the connection without a call to be closed");
+  run_idle();
+  EXPECT_FALSE(finished_);
+  host.close();
+  run_until([&] { return finished_; }, "the end");
+}
+
+TEST_F(GoodbyeTest, WaitsForNobodyWhoHadNoCall) {
+  apply({manifest("echo")});
+  const RawHost settled(connect_raw());
+  run_until([&] { return connections() == 1; }, "the connection");
+  forwarder_->drain();
+  finish();
+  run_until([&] { return finished_; }, "the end");
+}
+
+TEST_F(GoodbyeTest, IsOverAtTheBoundWhateverIsLeft) {
+  policy_.linger = 30ms;
+  apply({manifest("echo")});
+  const RawHost host = calling();
+  forwarder_->drain();
+  finish();
+  run_until([&] { return finished_; }, "the end");
+  EXPECT_EQ(forwarder_->connections(), 1u);
+}
+
+}  // namespace
+}  // namespace plugind::forward::testing
