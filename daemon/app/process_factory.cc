@@ -20,9 +20,21 @@ std::optional<plugin::ResourceUse> convert(const std::optional<platform::Resourc
   return plugin::ResourceUse{user_time, system_time, peak_memory, peak_is_bound};
 }
 
+plugin::MemoryKill convert(platform::MemoryKill kill) {
+  switch (kill) {
+    case platform::MemoryKill::kNone:
+      break;
+    case platform::MemoryKill::kLikely:
+      return plugin::MemoryKill::kLikely;
+    case platform::MemoryKill::kCertain:
+      return plugin::MemoryKill::kCertain;
+  }
+  return plugin::MemoryKill::kNone;
+}
+
 plugin::ExitStatus convert(const platform::ExitStatus& status) {
-  const auto& [code, signal, core_dumped, core, use] = status;
-  return {code, signal, core_dumped, {core.file, core.note}, convert(use)};
+  const auto& [code, signal, memory_kill, core_dumped, core, use] = status;
+  return {code, signal, convert(memory_kill), core_dumped, {core.file, core.note}, convert(use)};
 }
 
 plugin::HeldLimit convert(const platform::HeldLimit& limit) {

@@ -95,6 +95,18 @@ v1::StopAction to_proto(plugin::StopSignal signal) {
   return v1::STOP_ACTION_UNSPECIFIED;
 }
 
+v1::MemoryKill to_proto(plugin::MemoryKill kill) {
+  switch (kill) {
+    case plugin::MemoryKill::kNone:
+      break;
+    case plugin::MemoryKill::kLikely:
+      return v1::MEMORY_KILL_LIKELY;
+    case plugin::MemoryKill::kCertain:
+      return v1::MEMORY_KILL_CERTAIN;
+  }
+  return v1::MEMORY_KILL_UNSPECIFIED;
+}
+
 v1::LimitHolder to_proto(plugin::HeldLimit::Holder holder) {
   switch (holder) {
     case plugin::HeldLimit::Holder::kControlGroup:
@@ -354,10 +366,11 @@ v1::Crash to_proto(const plugin::CrashReport& report) {
   result.set_message(to_utf8(message));
   result.set_pid(pid);
   if (exit) {
-    const auto& [code, signal, core_dumped, core, use] = *exit;
+    const auto& [code, signal, memory_kill, core_dumped, core, use] = *exit;
     if (code) result.set_exit_code(*code);
     if (signal) result.set_signal(*signal);
     result.set_exit(exit->describe());
+    result.set_memory_kill(to_proto(memory_kill));
     result.set_core_dumped(core_dumped);
     result.set_core_file(to_utf8(core.file));
     result.set_core_note(to_utf8(core.note));

@@ -60,13 +60,13 @@ std::string sandbox_note(const plugin::Sandbox& sandbox) {
 }
 
 Error exited(const plugin::ExitStatus& status, milliseconds after, const std::string& explanation,
-             const plugin::Sandbox& sandbox) {
+             const plugin::Manifest& manifest) {
   Error error = make_error(Reason::kStartExited, "it ended with " + status.describe() + " after " +
                                                      describe(after) + ", before it was ready" +
-                                                     sandbox_note(sandbox));
+                                                     status.memory_remedy(manifest.limits) +
+                                                     sandbox_note(manifest.sandbox));
   if (!explanation.empty()) error.message += "; " + explanation;
-  if (status.code) error.details.emplace_back("exit_code", std::to_string(*status.code));
-  if (status.signal) error.details.emplace_back("signal", std::to_string(*status.signal));
+  status.add_details(error);
   return error;
 }
 
@@ -117,7 +117,7 @@ asio::awaitable<std::expected<Greeted, Error>> race(const StartContext& context,
   auto first = co_await (std::move(greet) || std::move(end) || std::move(timeout));
   if (first.index() == 1) {
     co_return std::unexpected(
-        exited(std::get<1>(first), elapsed(), greeting.explain_exit(), context.manifest.sandbox));
+        exited(std::get<1>(first), elapsed(), greeting.explain_exit(), context.manifest));
   }
   if (first.index() == 2) co_return std::unexpected(greeting.timed_out(elapsed()));
 
@@ -129,7 +129,7 @@ asio::awaitable<std::expected<Greeted, Error>> race(const StartContext& context,
     const auto seen = co_await (std::move(late_end) || std::move(grace));
     if (seen.index() == 0) {
       co_return std::unexpected(
-          exited(std::get<0>(seen), elapsed(), greeting.explain_exit(), context.manifest.sandbox));
+          exited(std::get<0>(seen), elapsed(), greeting.explain_exit(), context.manifest));
     }
   }
   co_return std::move(greeted);

@@ -44,10 +44,18 @@ struct CoreDump {
   std::string note;  ///< A phrase instead: who has it, or where to look for it.
 };
 
+/// Whether the system killed something of a tree because it had no memory left.
+enum class MemoryKill {
+  kNone,
+  kLikely,   ///< The first process, it seems: the system killed some process since its start.
+  kCertain,  ///< The system counts it for the tree.
+};
+
 /// How a process ended.  Exactly one of `code` and `signal` is set.
 struct ExitStatus {
   std::optional<int> code;
   std::optional<int> signal;
+  MemoryKill memory_kill = MemoryKill::kNone;
   bool core_dumped = false;
   CoreDump core = {};                   ///< With core_dumped.
   std::optional<ResourceUse> use = {};  ///< Absent where it is not known.

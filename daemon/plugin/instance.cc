@@ -403,10 +403,9 @@ Error Instance::crash_error(const ExitStatus& status) {
               ") ended with " + status.describe() + " after " +
               std::to_string(ready_for_->count()) + " ms";
   Error error{Reason::kPluginCrashed, sentence_, {{"plugin", manifest_->name}}};
-  if (status.code) error.details.emplace_back("exit_code", std::to_string(*status.code));
-  if (status.signal) error.details.emplace_back("signal", std::to_string(*status.signal));
-  if (status.core_dumped) error.details.emplace_back("core_dumped", "true");
+  status.add_details(error);
   error.details.emplace_back("instance", id_);
+  error.message += status.memory_remedy(manifest_->limits);
   if (end_->keeps_reports()) error.message += "; see `pluginctl crashes " + manifest_->name + "`";
   const std::string tail = log_->last_stderr(id_, kStderrLines, kStderrBytes);
   error.message += tail.empty() ? "; it wrote nothing to stderr"

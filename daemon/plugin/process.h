@@ -40,17 +40,29 @@ struct CoreDump {
   std::string note;  ///< A phrase instead: who has it, or where to look for it.
 };
 
+/// Whether the system killed something of a tree because it had no memory left.
+enum class MemoryKill {
+  kNone,
+  kLikely,   ///< The first process, it seems: the system killed some process since its start.
+  kCertain,  ///< The system counts it for the tree.
+};
+
 /// How the first process of a tree ended.  Exactly one of `code` and `signal` is set.
 struct ExitStatus {
   std::optional<int> code;
   std::optional<int> signal;
+  MemoryKill memory_kill = MemoryKill::kNone;
   bool core_dumped = false;
   CoreDump core = {};                   ///< With core_dumped.
   std::optional<ResourceUse> use = {};  ///< Absent where it is not known.
 
   bool success() const { return code == 0; }
-  /// "exit code 3", "signal 11 (SIGSEGV), core dumped".
+  /// "exit code 3", "signal 11 (SIGSEGV), core dumped", "signal 9 (SIGKILL), out of memory".
   std::string describe() const;
+  /// What to do if it ran out of memory: "; raise `limits.memory` ...".  Else "".
+  std::string memory_remedy(const ResourceLimits& limits) const;
+  /// `exit_code`, `signal`, `core_dumped`, `out_of_memory`, as far as they say something.
+  void add_details(Error& error) const;
 };
 
 /// What holds a limit of a tree; platform/tree_limits.h has the words.

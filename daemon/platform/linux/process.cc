@@ -21,6 +21,7 @@
 #include "daemon/platform/linux/child_setup.h"
 #include "daemon/platform/linux/exec_failure.h"
 #include "daemon/platform/linux/launcher.h"
+#include "daemon/platform/linux/memory_kills.h"
 #include "daemon/platform/linux/process_trees.h"
 #include "daemon/platform/linux/reap.h"
 #include "daemon/platform/linux/resource_limits.h"
@@ -108,6 +109,7 @@ class Run : public std::enable_shared_from_this<Run> {
   const std::optional<ExitStatus>& status() const { return status_; }
   Tree& tree() { return *tree_; }
   void kill_tree() {
+    killed_ = true;
     tree_->kill();
     // It may have been moved out of the tree's control group.  The pid is its own until it is
     // reaped.
@@ -162,7 +164,19 @@ class Run : public std::enable_shared_from_this<Run> {
     finish_if_drained();
   }
 
+  /// What the daemon has killed itself nobody else had to.
+  MemoryKill memory_kill(const ExitStatus& status) const {
+    if (killed_) return MemoryKill::kNone;
+    if (!tree_->group().empty() && memory_kills_in(tree_->group()).value_or(0) > 0) {
+      return MemoryKill::kCertain;
+    }
+    if (status.signal != SIGKILL || !memory_kills_before_) return MemoryKill::kNone;
+    return memory_kills_of_machine().value_or(0) > *memory_kills_before_ ? MemoryKill::kLikely
+                                                                         : MemoryKill::kNone;
+  }
+
   void set_status(ExitStatus status) {
+    status.memory_kill = memory_kill(status);
     status_ = std::move(status);
     end_.close(ignored_);
     trees_.leader_reaped(child_.pid);
@@ -192,6 +206,8 @@ class Run : public std::enable_shared_from_this<Run> {
   Latch done_;
   std::optional<ExitStatus> status_;
   error_code ignored_;
+  const std::optional<std::uint64_t> memory_kills_before_ = memory_kills_of_machine();
+  bool killed_ = false;  // By kill_tree().
   bool abandoned_ = false;
   bool in_output_ = false;
 };

@@ -371,6 +371,7 @@ TEST(Convert, TellsAllOfACrash) {
   report.exit = plugin::ExitStatus{
       .code = {},
       .signal = 9,
+      .memory_kill = plugin::MemoryKill::kCertain,
       .core_dumped = true,
       .core = {"/core", "there"},
       .use = plugin::ResourceUse{
@@ -397,7 +398,7 @@ reason: "PLUGIN_PROTOCOL_ERROR"
 message: "it was killed"
 pid: 2
 signal: 9
-exit: "signal 9 (SIGKILL), core dumped"
+exit: "signal 9 (SIGKILL), core dumped, out of memory"
 killed: true
 core_dumped: true
 core_file: "/core"
@@ -423,6 +424,7 @@ calls {
     nanos: 8000000
   }
 }
+memory_kill: MEMORY_KILL_CERTAIN
 )");
 }
 

@@ -246,6 +246,19 @@ TEST_F(NativeTest, ASignalIsTold) {
   EXPECT_EQ(error().details, (decltype(Error::details){{"signal", "11"}}));
 }
 
+TEST_F(NativeTest, ALackOfMemoryIsTold) {
+  bound = false;
+  manifest.limits.memory = 1 << 20;
+  start();
+  process().end({.code = {}, .signal = 9, .memory_kill = plugin::MemoryKill::kCertain});
+  run();
+  expect_error(Reason::kStartExited,
+               "it ended with signal 9 (SIGKILL), out of memory after 0 ms, before it was ready; "
+               "raise `limits.memory`, or have it use less");
+  EXPECT_EQ(error().details,
+            (decltype(Error::details){{"signal", "9"}, {"out_of_memory", "true"}}));
+}
+
 TEST_F(NativeTest, WhatAnExitLeavesBehindIsKilled) {
   bound = false;
   processes.on_spawn = [](FakeProcess& process) { process.grandchildren = {7, 8}; };

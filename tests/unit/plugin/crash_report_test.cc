@@ -150,6 +150,39 @@ TEST_F(CrashReportTest, IsReferredToInTheCallersStatus) {
   EXPECT_EQ(told_.front().details, facts);
 }
 
+TEST_F(CrashReportTest, TellsOfALackOfMemoryAndWhatToDo) {
+  const auto told_of = [&](ExitStatus status, std::uint64_t limit) {
+    Manifest m = manifest();
+    m.restart_limit = 0;
+    m.limits.memory = limit;
+    apply(std::move(m));
+    told_.clear();
+    const auto instance = start();
+    if (!instance) return std::string("not started");
+    lose(*instance, "/a.B/C");
+    processes_.last().end(std::move(status));
+    run_ready(loop_);
+    return told_.front().message;
+  };
+  const ExitStatus certain{.code = {}, .signal = SIGKILL, .memory_kill = MemoryKill::kCertain};
+  const ExitStatus likely{.code = {}, .signal = SIGKILL, .memory_kill = MemoryKill::kLikely};
+  EXPECT_THAT(told_of(certain, 1 << 20),
+              HasSubstr("ended with signal 9 (SIGKILL), out of memory after 0 ms; raise "
+                        "`limits.memory`, or have it use less; see"));
+  EXPECT_EQ(told_.front().details.at(2),
+            (std::pair<std::string, std::string>("out_of_memory", "true")));
+  EXPECT_THAT(told_of(certain, 0),
+              HasSubstr("; the machine has too little memory left for it; see"));
+  EXPECT_THAT(told_of(likely, 1 << 20),
+              HasSubstr("ended with signal 9 (SIGKILL), most likely out of memory after 0 ms; the "
+                        "machine has too little memory left for it; see"));
+  EXPECT_EQ(told_.front().details.at(2),
+            (std::pair<std::string, std::string>("out_of_memory", "likely")));
+  EXPECT_THAT(
+      told_of({.code = 1, .memory_kill = MemoryKill::kCertain}, 0),
+      HasSubstr("ended with exit code 1, and a process of it ran out of memory after 0 ms"));
+}
+
 TEST_F(CrashReportTest, IsNotReferredToIfNoneIsKept) {
   Manifest m = manifest();
   m.crashes_keep = 0;
