@@ -192,6 +192,18 @@ TEST_F(PoolTest, CallsThatComeTogetherDoNotWaitWhileInstancesHaveRoom) {
   EXPECT_EQ(refused, 1) << "one waits";
 }
 
+TEST_F(PoolTest, ANewCallDoesNotOvertakeOneThatWaits) {
+  fill(pool(1, 1));
+  Call one = call("kv"), two = call("kv");
+  one.reset();  // Its place is free, and nobody has looked yet.
+  bool overtaken = false;
+  const auto ticket = supervisor_->find("kv")->wait_instance(
+      0, 1000, [&](const auto& outcome) { overtaken = outcome.has_value(); });
+  run_ready(loop_);
+  EXPECT_TRUE(two->ok());
+  EXPECT_FALSE(overtaken);
+}
+
 TEST_F(PoolTest, AWaitHasABound) {
   Manifest m = pool(1, 1);
   m.calls_queue_timeout = milliseconds(2'000);
