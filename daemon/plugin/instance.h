@@ -113,7 +113,7 @@ class Instance final : public CallInstance {
   boost::asio::awaitable<bool> reconnect();
   boost::asio::awaitable<void> drain();
   boost::asio::awaitable<void> stop_sequence();
-  boost::asio::awaitable<void> end_by_steps();
+  boost::asio::awaitable<std::string> end_by_steps();
   boost::asio::awaitable<bool> take_step(StopStep step);
   boost::asio::awaitable<void> wait_stop_requested();
   boost::asio::awaitable<void> wait_hurried();

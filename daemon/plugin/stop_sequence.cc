@@ -23,34 +23,40 @@ asio::awaitable<void> Instance::stop_sequence() {
     // Nobody asked it to end yet: calls that were on it learn what happened.
     end_->set_error(crash_error(*status));
   }
-  if (!process.exit_status()) co_await end_by_steps();
+  if (!process.exit_status()) {
+    const std::string how = co_await end_by_steps();
+    stop_cause_ += how;
+  }
   process.kill_tree();
   co_await process.wait_tree_gone();
 }
 
-/// Until nothing of the tree is left, or force is what remains.
-asio::awaitable<void> Instance::end_by_steps() {
-  if (hurried_) co_return;
+/// Until nothing of the tree is left, or force is what remains.  How it ended, to be added to the
+/// cause; "" if that was as usual.
+asio::awaitable<std::string> Instance::end_by_steps() {
+  const std::string at_once = "; it was killed at once, as the daemon had been told to stop again";
+  if (hurried_) co_return at_once;
   if (!manifest_->stop_steps) {
     // A process that has ended gives no answer, but a child of it may hold the connection open.
     co_await (dialect_.request_shutdown(started_, environment_.clock, kShutdownRequestBound) ||
               started_.process->wait() || wait_hurried());
     const StopStep terminate{StopSignal::kTerminate, manifest_->stop_grace};
-    const bool ended = co_await take_step(terminate);
-    if (!ended && !hurried_) stop_cause_ += "; it outlived stop.grace and was killed";
-    co_return;
+    if (co_await take_step(terminate)) co_return "";
+    if (hurried_) co_return at_once;
+    co_return "; it outlived stop.grace and was killed";
   }
+  if (manifest_->stop_steps->empty()) co_return "; stop.steps has none, so it was killed";
   std::size_t number = 0;
   for (const StopStep& step : *manifest_->stop_steps) {
     ++number;
     const bool ended = co_await take_step(step);
-    if (hurried_) co_return;
-    if (!ended) continue;
-    const std::string action(step.signal ? to_string(*step.signal) : "ask");
-    stop_cause_ += "; step " + std::to_string(number) + " of stop.steps (" + action + ") ended it";
-    co_return;
+    if (ended) {
+      const std::string action(step.signal ? to_string(*step.signal) : "ask");
+      co_return "; step " + std::to_string(number) + " of stop.steps (" + action + ") ended it";
+    }
+    if (hurried_) co_return at_once;
   }
-  if (number > 0) stop_cause_ += "; it outlived stop.steps and was killed";
+  co_return "; it outlived stop.steps and was killed";
 }
 
 /// Whether nothing of the tree was left before its time was over.

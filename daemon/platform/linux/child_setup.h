@@ -138,7 +138,7 @@ struct Confinement {
   boost::system::error_code on_exec_setup(CloneLauncher& launcher, const CloneLauncher::Path&,
                                           const char* const*) const {
     // Else a capability of a daemon that is not root would lead back to the network.
-    int error = plan.no_network ? drop_ambient_capabilities() : 0;
+    int error = plan.no_network ? drop_capabilities() : 0;
     if (error == 0 && plan.ruleset) {
       launcher.child_stage = SpawnStage::kFiles;
       error = confine_files(plan.ruleset.get());

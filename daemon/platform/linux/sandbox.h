@@ -36,8 +36,9 @@ Error confinement_refused(const std::string& executable, int error);
 /// A network namespace of its own, with nothing but a loopback.  Needs CAP_SYS_ADMIN and, for the
 /// loopback, CAP_NET_ADMIN, so before the child becomes another user.
 int leave_network();
-/// No capability outlives the exec of a program whose user is not root.
-int drop_ambient_capabilities();
+/// With no_new_privs, a program whose user is not root gets none by its exec, either: neither
+/// ambient ones nor those of its file (capabilities(7)).
+int drop_capabilities();
 /// Needs no_new_privs.
 int confine_files(int ruleset);
 

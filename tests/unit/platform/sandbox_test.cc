@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 
 #include <atomic>
 #include <cerrno>
@@ -402,11 +403,18 @@ bool become_privileged_stranger() {
          ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_ADMIN, 0, 0) == 0;
 }
 
-TEST(SandboxCapabilitiesTest, ADaemonThatIsNotRootPassesNoneOn) {
-  if (::geteuid() != 0) GTEST_SKIP() << "only root may give a capability";
-  if (!has_network_namespaces()) GTEST_SKIP() << "no network namespace can be made here";
+/// Gives whoever executes the file two capabilities, as setcap(8) does.
+bool give_capabilities(const fs::path& file) {
+  vfs_cap_data data{};
+  data.magic_etc = VFS_CAP_REVISION_2 | VFS_CAP_FLAGS_EFFECTIVE;
+  data.data[0].permitted = 1u << CAP_SYS_ADMIN | 1u << CAP_NET_ADMIN;
+  return ::setxattr(file.c_str(), "security.capability", &data, XATTR_CAPS_SZ_2, 0) == 0;
+}
+
+/// What a program finds that a daemon with capabilities, but not of root, starts without a network.
+std::string capabilities_of(const fs::path& grep) {
   int ends[2];
-  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  if (::pipe2(ends, O_CLOEXEC) != 0) return "no pipe";
   const UniqueFd reading(ends[0]);
   UniqueFd writing(ends[1]);
   const pid_t daemon = ::fork();
@@ -417,10 +425,11 @@ TEST(SandboxCapabilitiesTest, ADaemonThatIsNotRootPassesNoneOn) {
     boost::asio::io_context io;
     CloneLauncher launcher;
     boost::system::error_code ec;
-    auto process = launcher(io.get_executor(), ec, CloneLauncher::Path("/bin/grep"),
-                            std::vector<std::string>{"-E", "CapEff|CapAmb", "/proc/self/status"},
-                            BindDescriptor{STDOUT_FILENO, writing.get()},
-                            NoNetwork{plan->no_network}, NoNewPrivileges{true}, Confinement{*plan});
+    auto process =
+        launcher(io.get_executor(), ec, CloneLauncher::Path(grep.string()),
+                 std::vector<std::string>{"-E", "CapPrm|CapEff|CapAmb", "/proc/self/status"},
+                 BindDescriptor{STDOUT_FILENO, writing.get()}, NoNetwork{plan->no_network},
+                 NoNewPrivileges{true}, Confinement{*plan});
     if (ec) ::_exit(3);
     process.detach();
     int status = 0;
@@ -434,9 +443,28 @@ TEST(SandboxCapabilitiesTest, ADaemonThatIsNotRootPassesNoneOn) {
     text.append(buffer, static_cast<std::size_t>(n));
   }
   int status = 0;
-  ASSERT_EQ(::waitpid(daemon, &status, 0), daemon);
-  EXPECT_EQ(status, 0);
-  EXPECT_EQ(text, "CapEff:\t0000000000000000\nCapAmb:\t0000000000000000\n");
+  if (::waitpid(daemon, &status, 0) != daemon) return "no status";
+  return status == 0 ? text : "status " + std::to_string(status);
+}
+
+constexpr const char* kNoCapabilities =
+    "CapPrm:\t0000000000000000\nCapEff:\t0000000000000000\nCapAmb:\t0000000000000000\n";
+
+TEST(SandboxCapabilitiesTest, ADaemonThatIsNotRootPassesNoneOn) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root may give a capability";
+  if (!has_network_namespaces()) GTEST_SKIP() << "no network namespace can be made here";
+  EXPECT_EQ(capabilities_of("/bin/grep"), kNoCapabilities);
+}
+
+TEST(SandboxCapabilitiesTest, AProgramThatHasSomeOfItsOwnDoesNotGetThem) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root may give a capability";
+  if (!has_network_namespaces()) GTEST_SKIP() << "no network namespace can be made here";
+  const TemporaryDirectory directory;
+  ASSERT_EQ(::chmod(directory.path().c_str(), 0755), 0);
+  const fs::path grep = directory.path() / "grep";
+  ASSERT_TRUE(fs::copy_file("/bin/grep", grep));
+  if (!give_capabilities(grep)) GTEST_SKIP() << "files cannot have capabilities here";
+  EXPECT_EQ(capabilities_of(grep), kNoCapabilities);
 }
 
 TEST(LandlockTest, AKernelThatCannotHoldItIsRefused) {

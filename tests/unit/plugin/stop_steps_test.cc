@@ -117,7 +117,7 @@ TEST_F(StopStepsTest, NoneKillAtOnce) {
   EXPECT_EQ(dialect_.shutdown_requests, 0);
   EXPECT_EQ(process().signals, Signals{});
   EXPECT_TRUE(process().gone());
-  EXPECT_EQ(cause(), "stopped by an operator");
+  EXPECT_EQ(cause(), "stopped by an operator; stop.steps has none, so it was killed");
 }
 
 TEST_F(StopStepsTest, WithoutAListItIsAskedAndToldAtOnceAndKilledAfterTheGrace) {
@@ -151,7 +151,9 @@ TEST_F(StopStepsTest, HurryLeavesOutWhatIsLeftOfThemAtEachOfThem) {
     EXPECT_TRUE(*stopped_) << into.count();
     EXPECT_TRUE(process().gone());
     EXPECT_EQ(process().signals.size(), sent) << into.count();
-    EXPECT_EQ(cause(), "plugind is shutting down");
+    EXPECT_EQ(cause(),
+              "plugind is shutting down; it was killed at once, as the daemon had been told to "
+              "stop again");
   }
 }
 
