@@ -202,13 +202,14 @@ asio::awaitable<void> Instance::run() {
   started_.process.reset();
   tell_losses(error);
   log_->finish(id_, environment_.clock.wall_now());
+  // Whoever waits for this need not wait for the disk.
+  set_state(failure ? InstanceState::kFailed : InstanceState::kStopped,
+            failure ? failure->message : stop_cause_);
   std::error_code ignored;
   // An empty one goes without a descriptor, of which there may be none left.
   if (!std::filesystem::remove(directory_, ignored)) {
     std::filesystem::remove_all(directory_, ignored);
   }
-  set_state(failure ? InstanceState::kFailed : InstanceState::kStopped,
-            failure ? failure->message : stop_cause_);
   owner_->on_ended(*this, failure);
 }
 

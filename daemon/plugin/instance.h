@@ -66,6 +66,8 @@ class Instance final : public CallInstance {
   /// It has been ready for calls at some time.
   bool was_ready() const { return ready_at_ != Clock::TimePoint{}; }
   InstanceState state() const { return state_; }
+  /// Why it is in that state.
+  const std::string& cause() const { return cause_; }
   /// Not in the moment between the end of its connection and the news of why.
   bool ready() const override {
     return state_ == InstanceState::kReady && started_.connection && started_.connection->alive();

@@ -184,9 +184,8 @@ void Plugin::on_state(Instance& instance) {
   event.time = environment_.clock.wall_now();
   event.plugin = name();
   event.instance = instance.id();
-  const InstanceStatus status = instance.status();
-  event.state = status.state;
-  event.cause = status.cause;
+  event.state = instance.state();
+  event.cause = instance.cause();
   events_.publish(event);
 
   const auto shared = std::static_pointer_cast<Instance>(instance.shared_from_this());

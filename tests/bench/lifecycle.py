@@ -13,6 +13,8 @@ from scaling import plugind
 
 # What a host does today to have the Go plugin, and what plugind is compared with.
 SPAWNED = "go-plugin-direct"
+# A plugin's first crash alone has no backoff, so each way to meet one has plugins of its own.
+AGAIN = "again-"
 OWN = {"kv": "libplugind-plugind", "echo": "libplugind-echo"}
 
 MANIFESTS = {
@@ -26,7 +28,8 @@ class Round(NamedTuple):
     """Milliseconds, by contender."""
     first: Dict[str, float]  # from before the call, or the spawn, to the answer
     ended: Dict[str, float]  # from the kill until the daemon says that the instance has ended
-    answered: Dict[str, float]  # from the kill until the answer of the next call
+    answered: Dict[str, float]  # from the kill until the answer of a call made after that
+    again: Dict[str, float]  # from the kill until a call is answered that is made again and again
 
 
 def program(options, name: str) -> str:
@@ -60,7 +63,7 @@ class _Rounds:
         self._order = random.Random(1)  # the same orders in every run
 
     def run(self, number: int) -> Round:
-        found = Round({}, {}, {})
+        found = Round({}, {}, {}, {})
         turns: List[Callable[[], None]] = [lambda: self._through_plugind("echo", number, found)]
         if self._spawner:
             turns += [lambda: self._through_plugind("kv", number, found),
@@ -81,7 +84,10 @@ class _Rounds:
         found.first[key] = float(self._worker.ask(f"first-call {service} {plugin}"))
         ended, answered = self._worker.ask(f"restart {service} {plugin}").split()
         found.ended[key], found.answered[key] = float(ended), float(answered)
-        self._worker.ask(f"stop 1 {plugin}")
+        other = AGAIN + plugin
+        self._worker.ask(f"first-call {service} {other}")
+        found.again[key] = float(self._worker.ask(f"call-again {service} {other}"))
+        self._worker.ask(f"stop 1 {plugin} {other}")
         check_nothing_left(self._daemon)
 
 
@@ -90,10 +96,10 @@ def _write_manifests(options, directory: str, rounds: int) -> None:
         if service == "kv" and not options.go_worker:
             continue
         for number in range(rounds):
-            name = f"{service}-{number:03}"
-            with open(os.path.join(directory, name + ".toml"), "w", encoding="utf-8") as file:
-                file.write(f'name = "{name}"\nversion = "1.0.0"\n'
-                           + text.format(plugins=options.plugins))
+            for name in (f"{service}-{number:03}", f"{AGAIN}{service}-{number:03}"):
+                with open(os.path.join(directory, name + ".toml"), "w", encoding="utf-8") as file:
+                    file.write(f'name = "{name}"\nversion = "1.0.0"\n'
+                               + text.format(plugins=options.plugins))
 
 
 def measure_lifecycle(options, rounds: int) -> List[Row]:
@@ -126,7 +132,8 @@ def rows_of(rounds: List[Round]) -> List[Row]:
     rows: List[Row] = []
     for load, metric, field in (("first-call", "answered_after", "first"),
                                 ("crash", "ended_after", "ended"),
-                                ("crash", "answered_after", "answered")):
+                                ("crash", "answered_after", "answered"),
+                                ("crash", "answered_again_after", "again")):
         for key in getattr(rounds[0], field):
             times = [getattr(one, field)[key] for one in rounds]
             rows += [Row(key, load, metric, statistics.median(times), "ms"),

@@ -251,6 +251,7 @@ class Reach(unittest.TestCase):
                 Row("plugins-100", "after-calls", "anon_of_one", 33, "KiB"),
                 Row("plugind", "plugin-killed", "calls_ended_after_worst", 60, "ms"),
                 Row("libplugind-plugind/go-plugin-direct", "first-call", "answered_after", 1.1, "x"),
+                Row("libplugind-plugind/go-plugin-direct", "crash", "answered_again_after", 1.2, "x"),
                 Row("libplugind-plugind/go-plugin-direct", "crash", "answered_after", 1.4, "x"),
                 Row("libplugind-plugind", "first-call", "answered_after", 99, "ms"),
                 Row("libplugind-spare/libplugind-echo", "new-host", "answered_after", 1.05, "x"),
@@ -274,7 +275,7 @@ class Reach(unittest.TestCase):
             (0.95, 0.9, True), (0.95, 0.9, True)]
             + [(1.2, 1.1, False)] * 8
             + [(12, 16, True), (17, 16, False), (31, 32, True), (20, 32, True), (33, 32, False), (60, 100, True),
-               (1.1, 1.15, True), (1.4, 1.3, False), (1.05, 1.2, True), (3, 1.2, False), (7, 64, True), (260, 256, False),
+               (1.1, 1.15, True), (1.2, 1.3, True), (1.4, 1.3, False), (1.05, 1.2, True), (3, 1.2, False), (7, 64, True), (260, 256, False),
                (13, 30, True), (17, 24, True), (4, 6, True)])
 
 

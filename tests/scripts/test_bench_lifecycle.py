@@ -27,13 +27,13 @@ class Lifecycle(unittest.TestCase):
     OWN, SPAWNED = "libplugind-plugind", "go-plugin-direct"
 
     def rounds(self, *figures):
-        """Of each: spawned, first, ended, answered."""
+        """Of each: spawned, first, ended, answered, again."""
         return [lifecycle.Round({self.SPAWNED: spawned, self.OWN: first}, {self.OWN: ended},
-                                {self.OWN: answered})
-                for spawned, first, ended, answered in figures]
+                                {self.OWN: answered}, {self.OWN: again})
+                for spawned, first, ended, answered, again in figures]
 
     def test_medians_and_the_worst(self):
-        rows = lifecycle.rows_of(self.rounds((10, 11, 2, 14), (30, 40, 5, 50), (20, 21, 3, 24)))
+        rows = lifecycle.rows_of(self.rounds((10, 11, 2, 14, 13), (30, 40, 5, 50, 45), (20, 21, 3, 24, 22)))
         for row in (Row(self.SPAWNED, "first-call", "answered_after", 20, "ms"),
                     Row(self.SPAWNED, "first-call", "answered_after_worst", 30, "ms"),
                     Row(self.OWN, "first-call", "answered_after", 21, "ms"),
@@ -41,22 +41,26 @@ class Lifecycle(unittest.TestCase):
                     Row(self.OWN, "crash", "ended_after", 3, "ms"),
                     Row(self.OWN, "crash", "ended_after_worst", 5, "ms"),
                     Row(self.OWN, "crash", "answered_after", 24, "ms"),
-                    Row(self.OWN, "crash", "answered_after_worst", 50, "ms")):
+                    Row(self.OWN, "crash", "answered_after_worst", 50, "ms"),
+                    Row(self.OWN, "crash", "answered_again_after", 22, "ms"),
+                    Row(self.OWN, "crash", "answered_again_after_worst", 45, "ms")):
             self.assertIn(row, rows)
 
     def test_ratios_are_paired_by_round_and_reach_their_lines(self):
         # The ratios of the medians would be 1.0 and 2.0.
-        rounds = self.rounds((10, 11, 1, 12), (100, 20, 1, 40), (20, 22, 1, 60))
+        rounds = self.rounds((10, 11, 1, 12, 11.5), (100, 20, 1, 40, 30), (20, 22, 1, 60, 50))
         found = {target.text: target.value
                  for target in reach.targets({}, lifecycle.rows_of(rounds), {})
                  if target.value is not None}
         self.assertEqual({text: round(value, 3) for text, value in found.items()}, {
             "(b) / (a), the first call of a stopped plugin": 1.1,
-            "(b), a plugin's SIGKILL until its next answer / (a), the first call": 1.2})
+            "(b), a plugin's SIGKILL until its host is answered / (a), the first call":
+            1.15,
+            "the same for a call after the event that it ended": 1.2})
 
     def test_without_a_host_to_compare_with_there_is_no_ratio(self):
         rows = lifecycle.rows_of([lifecycle.Round({"libplugind-echo": 5}, {"libplugind-echo": 1},
-                                                  {"libplugind-echo": 7})])
+                                                  {"libplugind-echo": 7}, {"libplugind-echo": 6})])
         self.assertEqual({row.contender for row in rows}, {"libplugind-echo"})
         self.assertEqual({row.unit for row in rows}, {"ms"})
 

@@ -44,8 +44,8 @@ std::vector<fs::path> subgroups(const fs::path& group) {
   std::error_code ec;
   for (fs::directory_iterator it(group, ec), end; !ec && it != end; it.increment(ec)) {
     std::error_code ignored;
-    if (it->symlink_status(ignored).type() == fs::file_type::directory)
-      result.push_back(it->path());
+    // The listing tells what each is, and nothing there is a link.
+    if (it->is_directory(ignored)) result.push_back(it->path());
   }
   return result;
 }
