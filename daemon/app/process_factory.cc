@@ -26,8 +26,8 @@ plugin::MemoryKill convert(platform::MemoryKill kill) {
       break;
     case platform::MemoryKill::kLikely:
       return plugin::MemoryKill::kLikely;
-    case platform::MemoryKill::kCertain:
-      return plugin::MemoryKill::kCertain;
+    case platform::MemoryKill::kOverLimit:
+      return plugin::MemoryKill::kOverLimit;
   }
   return plugin::MemoryKill::kNone;
 }

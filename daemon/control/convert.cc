@@ -101,8 +101,8 @@ v1::MemoryKill to_proto(plugin::MemoryKill kill) {
       break;
     case plugin::MemoryKill::kLikely:
       return v1::MEMORY_KILL_LIKELY;
-    case plugin::MemoryKill::kCertain:
-      return v1::MEMORY_KILL_CERTAIN;
+    case plugin::MemoryKill::kOverLimit:
+      return v1::MEMORY_KILL_OVER_LIMIT;
   }
   return v1::MEMORY_KILL_UNSPECIFIED;
 }

@@ -20,7 +20,7 @@ Downstream::Downstream(Context& context, Transport::Socket socket, std::string b
       idle_(context.deadlines, context.policy.idle_timeout, [this] { on_idle(); }) {}
 
 void Downstream::drain() {
-  awaits_end_ = !calls_.empty();
+  awaits_end_ = !calls_.empty() || !transport_->session().output().empty();
   transport_->session().submit_goaway();
   transport_->touch();
 }
@@ -68,6 +68,8 @@ void Downstream::on_transport_closed(const std::string& why) {
 }
 
 bool Downstream::on_transport_finished() {
+  // The host broke HTTP/2 in a way that ends the session with calls left.
+  if (!calls_.empty()) return false;
   const auto end = context_.deadlines.now() + context_.policy.linger;
   linger_ = context_.deadlines.add(end, [this] {
     linger_.reset();

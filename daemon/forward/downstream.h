@@ -36,7 +36,8 @@ class Downstream final : public std::enable_shared_from_this<Downstream>,
 
   /// Says GOAWAY: calls in flight go on, new ones are refused.
   void drain();
-  /// Whether the host may be reading the end of a call: it had one when drain() was called.
+  /// Whether the host may be reading the end of a call: when drain() was called, it had one, or not
+  /// all had been sent.
   bool awaits_end() const { return awaits_end_; }
   /// Closes after what is pending; calls in flight are cancelled.
   void close();

@@ -1,6 +1,5 @@
 #include "daemon/plugin/process.h"
 
-#include <csignal>
 #include <cstring>
 
 namespace plugind::plugin {
@@ -14,18 +13,18 @@ std::string ExitStatus::describe() const {
   if (core_dumped) text += ", core dumped";
   if (memory_kill == MemoryKill::kLikely) {
     text += ", most likely out of memory";
-  } else if (memory_kill == MemoryKill::kCertain) {
-    text += signal == SIGKILL ? ", out of memory" : ", and a process of it ran out of memory";
+  } else if (memory_kill == MemoryKill::kOverLimit) {
+    text += ", out of memory";
   }
   return text;
 }
 
 std::string ExitStatus::memory_remedy(const ResourceLimits& limits) const {
   if (memory_kill == MemoryKill::kNone) return "";
-  if (memory_kill == MemoryKill::kCertain && limits.memory > 0) {
+  if (memory_kill == MemoryKill::kOverLimit && limits.memory > 0) {
     return "; raise `limits.memory`, or have it use less";
   }
-  return "; the machine has too little memory left for it";
+  return "; the machine, or what plugind itself may use of it, has too little memory for it";
 }
 
 void ExitStatus::add_details(Error& error) const {
@@ -33,8 +32,8 @@ void ExitStatus::add_details(Error& error) const {
   if (signal) error.details.emplace_back("signal", std::to_string(*signal));
   if (core_dumped) error.details.emplace_back("core_dumped", "true");
   if (memory_kill == MemoryKill::kNone) return;
-  const bool certain = memory_kill == MemoryKill::kCertain;
-  error.details.emplace_back("out_of_memory", certain ? "true" : "likely");
+  const bool over_limit = memory_kill == MemoryKill::kOverLimit;
+  error.details.emplace_back("out_of_memory", over_limit ? "limit" : "likely");
 }
 
 }  // namespace plugind::plugin

@@ -40,11 +40,11 @@ struct CoreDump {
   std::string note;  ///< A phrase instead: who has it, or where to look for it.
 };
 
-/// Whether the system killed something of a tree because it had no memory left.
+/// Whether a process ended because the system had no memory left.
 enum class MemoryKill {
-  kNone,
-  kLikely,   ///< The first process, it seems: the system killed some process since its start.
-  kCertain,  ///< The system counts it for the tree.
+  kNone,       ///< Not as far as is known.
+  kLikely,     ///< The system has killed processes for that, and it ended as they do.
+  kOverLimit,  ///< Its tree was over its own limit, and was killed.
 };
 
 /// How the first process of a tree ended.  Exactly one of `code` and `signal` is set.

@@ -34,7 +34,7 @@ asio::awaitable<void> Instance::stop_sequence() {
 /// Until nothing of the tree is left, or force is what remains.  How it ended, to be added to the
 /// cause; "" if that was as usual.
 asio::awaitable<std::string> Instance::end_by_steps() {
-  const std::string at_once = "; it was killed at once, as the daemon had been told to stop again";
+  const std::string at_once = "; it was killed at once, as the daemon was told to stop at once";
   if (hurried_) co_return at_once;
   if (!manifest_->stop_steps) {
     // A process that has ended gives no answer, but a child of it may hold the connection open.

@@ -164,15 +164,16 @@ class Run : public std::enable_shared_from_this<Run> {
     finish_if_drained();
   }
 
+  std::optional<MemoryEvents> memory_events() const {
+    return tree_->group().empty() ? std::nullopt : memory_events_of(tree_->group());
+  }
+
   /// What the daemon has killed itself nobody else had to.
   MemoryKill memory_kill(const ExitStatus& status) const {
-    if (killed_) return MemoryKill::kNone;
-    if (!tree_->group().empty() && memory_kills_in(tree_->group()).value_or(0) > 0) {
-      return MemoryKill::kCertain;
-    }
-    if (status.signal != SIGKILL || !memory_kills_before_) return MemoryKill::kNone;
-    return memory_kills_of_machine().value_or(0) > *memory_kills_before_ ? MemoryKill::kLikely
-                                                                         : MemoryKill::kNone;
+    if (killed_ || status.code == 0) return MemoryKill::kNone;
+    if (!machine_kills_before_) return judge(status, memory_events(), 0);
+    return judge(status, std::nullopt,
+                 memory_kills_of_machine().value_or(0) - *machine_kills_before_);
   }
 
   void set_status(ExitStatus status) {
@@ -206,7 +207,9 @@ class Run : public std::enable_shared_from_this<Run> {
   Latch done_;
   std::optional<ExitStatus> status_;
   error_code ignored_;
-  const std::optional<std::uint64_t> memory_kills_before_ = memory_kills_of_machine();
+  /// Absent where the tree's control group counts.
+  const std::optional<std::uint64_t> machine_kills_before_ =
+      memory_events() ? std::nullopt : memory_kills_of_machine();
   bool killed_ = false;  // By kill_tree().
   bool abandoned_ = false;
   bool in_output_ = false;

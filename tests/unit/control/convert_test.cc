@@ -371,7 +371,7 @@ TEST(Convert, TellsAllOfACrash) {
   report.exit = plugin::ExitStatus{
       .code = {},
       .signal = 9,
-      .memory_kill = plugin::MemoryKill::kCertain,
+      .memory_kill = plugin::MemoryKill::kOverLimit,
       .core_dumped = true,
       .core = {"/core", "there"},
       .use = plugin::ResourceUse{
@@ -424,7 +424,7 @@ calls {
     nanos: 8000000
   }
 }
-memory_kill: MEMORY_KILL_CERTAIN
+memory_kill: MEMORY_KILL_OVER_LIMIT
 )");
 }
 

@@ -250,13 +250,13 @@ TEST_F(NativeTest, ALackOfMemoryIsTold) {
   bound = false;
   manifest.limits.memory = 1 << 20;
   start();
-  process().end({.code = {}, .signal = 9, .memory_kill = plugin::MemoryKill::kCertain});
+  process().end({.code = {}, .signal = 9, .memory_kill = plugin::MemoryKill::kOverLimit});
   run();
   expect_error(Reason::kStartExited,
                "it ended with signal 9 (SIGKILL), out of memory after 0 ms, before it was ready; "
                "raise `limits.memory`, or have it use less");
   EXPECT_EQ(error().details,
-            (decltype(Error::details){{"signal", "9"}, {"out_of_memory", "true"}}));
+            (decltype(Error::details){{"signal", "9"}, {"out_of_memory", "limit"}}));
 }
 
 TEST_F(NativeTest, WhatAnExitLeavesBehindIsKilled) {

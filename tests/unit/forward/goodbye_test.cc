@@ -12,6 +12,9 @@ namespace {
 using namespace std::chrono_literals;
 using plugind::testing::FrameType;
 
+// HEADERS, the last of stream 1.
+const std::string kTrailers("\x01\x05\x00\x00\x00\x01", 6);
+
 /// It reads and writes what the test says, and nothing by itself.
 class RawHost {
  public:
@@ -75,8 +78,7 @@ TEST_F(GoodbyeTest, AHostThatIsWritingIsNotHinderedToReadTheEndOfItsCall) {
   forwarder_->drain();
   end_call();
   wait_end(host);
-  const std::string trailers("\x01\x05\x00\x00\x00\x01", 6);  // HEADERS, the last of stream 1.
-  EXPECT_NE(host.read().find(trailers), std::string::npos);
+  EXPECT_NE(host.read().find(kTrailers), std::string::npos);
   EXPECT_TRUE(host.write(plugind::testing::frame(FrameType::kPing, 0, 0, "12345678")));
   EXPECT_TRUE(host.write(std::string(20'000, 'x'))) << "whatever it is";
   run_idle();
@@ -110,6 +112,42 @@ TEST_F(GoodbyeTest, IsOverWhenHostsThatHadCallsHaveClosed) {
   EXPECT_FALSE(finished_);
   host.close();
   run_until([&] { return finished_; }, "the end");
+}
+
+TEST_F(GoodbyeTest, AHostThatReadsSlowlyGetsWhatIsLeft) {
+  apply({manifest("echo")});
+  RawHost host(connect_raw());
+  using plugind::testing::frame;
+  const std::string megabyte("\x00\x10\x00\x00", 4);
+  const std::string initial_window("\x00\x04", 2);
+  EXPECT_TRUE(host.write(frame(FrameType::kSettings, 0, 0, initial_window + megabyte) +
+                         frame(FrameType::kWindowUpdate, 0, 0, megabyte)));
+  EXPECT_TRUE(host.call("/test.echo/Do"));
+  run_until([&] { return !plugins_.empty() && !plugin().streams.empty(); }, "the call");
+  // The socket is nearly full when the last piece comes, together with the end.
+  Stream& stream = *plugin().streams.begin()->second;
+  plugin().send(stream, framed(std::string(150 << 10, 'x')));
+  run_idle();
+  plugin().send(stream, framed(std::string(120 << 10, 'x')));
+  end_call();
+  run_idle();
+  forwarder_->drain();
+  finish();
+  run_idle();
+  EXPECT_FALSE(finished_);
+  wait_end(host);
+  EXPECT_NE(host.read().find(kTrailers), std::string::npos);
+  host.close();
+  run_until([&] { return finished_; }, "the end");
+}
+
+TEST_F(GoodbyeTest, OfAHostThatBreaksHttp2EndsItsCallsAtOnce) {
+  apply({manifest("echo")});
+  RawHost host = calling();
+  // The last stream that it says it has taken is one of its own, which only the daemon may say.
+  const std::string goodbye("\x00\x00\x00\x01\x00\x00\x00\x00", 8);
+  EXPECT_TRUE(host.write(plugind::testing::frame(FrameType::kGoaway, 0, 0, goodbye)));
+  run_until([&] { return plugin().streams.begin()->second->closed; }, "the call to be cancelled");
 }
 
 TEST_F(GoodbyeTest, WaitsForNobodyWhoHadNoCall) {

@@ -152,8 +152,8 @@ TEST_F(StopStepsTest, HurryLeavesOutWhatIsLeftOfThemAtEachOfThem) {
     EXPECT_TRUE(process().gone());
     EXPECT_EQ(process().signals.size(), sent) << into.count();
     EXPECT_EQ(cause(),
-              "plugind is shutting down; it was killed at once, as the daemon had been told to "
-              "stop again");
+              "plugind is shutting down; it was killed at once, as the daemon was told to stop at "
+              "once");
   }
 }
 
