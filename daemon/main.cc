@@ -45,6 +45,6 @@ int main(int argc, char** argv) {
 
   app::Daemon daemon(options, std::move(notifier));
   if (auto started = daemon.start(); !started) return fail(started.error());
-  daemon.run();
+  if (auto served = daemon.run(); !served) return fail(served.error());
   return 0;
 }

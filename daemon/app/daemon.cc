@@ -197,18 +197,20 @@ std::expected<void, Error> Daemon::open_output() {
   return {};
 }
 
-void Daemon::run() {
+std::expected<void, Error> Daemon::run() {
   asio::co_spawn(loop_, obey_signals(), asio::detached);
   if (lifeline_) asio::co_spawn(loop_, obey_lifeline(), asio::detached);
   // grpc++ takes longer to start than everything else together; hosts need not wait for it.
   asio::post(loop_, [this] { start_control(); });
   run_loop(loop_, forwarder_->counters(), options_.busy_poll, options_.workers);
+  if (failure_) return std::unexpected(*failure_);
+  return {};
 }
 
 void Daemon::start_control() {
   const auto socket = runtime_dir_->control_socket();
   if (auto started = control_->start(socket); !started) {
-    log_error("control-failed", {{"detail", started.error().message}});
+    failure_ = std::move(started.error());
     return stop("the control service cannot start");
   }
   forwarder_->connect_control();

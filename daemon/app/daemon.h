@@ -40,8 +40,8 @@ class Daemon {
 
   /// Builds everything that can fail for reasons an operator has to know.
   std::expected<void, Error> start();
-  /// Serves until asked to stop.
-  void run();
+  /// Serves until asked to stop.  Error: it cannot serve after all, and has stopped.
+  std::expected<void, Error> run();
 
  private:
   std::expected<void, Error> open_front();
@@ -83,6 +83,7 @@ class Daemon {
   std::unique_ptr<control::PluginAdmin> admin_;
   std::unique_ptr<control::ControlServer> control_;
   bool stopping_ = false;
+  std::optional<Error> failure_;  ///< What run() has to tell.
 };
 
 /// --check: everything that is wrong with configuration and manifests, "" if nothing.

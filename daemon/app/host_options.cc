@@ -74,9 +74,10 @@ void HostOptionTexts::add_to(CLI::App& app) {
                  "Of them, those of each user but root and the daemon's, 1 to 1000000")
       ->type_name("COUNT")
       ->capture_default_str();
-  app.add_option("--admin-group", admin_group_,
-                 "Group whose members may start, stop, restart and reload, as root and the "
-                 "daemon's user may: a name or a gid")
+  app.add_option(
+         "--admin-group", admin_group_,
+         "Group whose members may start, stop, restart, upgrade, reload and use the doctor, "
+         "as root and the daemon's user may: a name or a gid")
       ->type_name("GROUP");
   app.add_option("--socket-mode", socket_mode_,
                  "Mode of the daemon's and the plugins' sockets: who may write may connect. "

@@ -110,6 +110,7 @@ void ControlServer::Impl::stop(std::function<void()> done) {
   const auto once = [done = std::move(done), called = std::make_shared<bool>(false)] {
     if (!std::exchange(*called, true)) done();
   };
+  if (!state_->server) return state_->loop->post(once);
   timer_.expires_after(kGiveUp);
   timer_.async_wait([this, once](const boost::system::error_code& error) {
     if (error) return;

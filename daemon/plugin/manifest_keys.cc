@@ -250,7 +250,7 @@ std::vector<ManifestKey> build() {
        .doc =
            "With `scope = \"host\"` or `\"connection\"`: how many instances there may be at a "
            "time, "
-           "spares and those that stop just now included. The calls of one host more are refused."},
+           "spares and those that stop just now included. Calls of any further host are refused."},
       {.name = "start.mode",
        .kind = ChoiceKey{words_of(kStartModes),
                          [](Manifest& m, std::string_view text) {
@@ -324,13 +324,15 @@ std::vector<ManifestKey> build() {
                          }},
        .default_value = "\"on-failure\"",
        .example = "\"always\"",
-       .doc = "When an instance that ended is started again."},
+       .doc = "When a plugin that all hosts share is started again by itself, once it was ready and "
+              "its instance has ended: `never`, `on-failure` (any other end than exit code 0), or "
+              "`always`. Whatever it says, the next call starts it."},
       {.name = "restart.backoff",
        .kind = DurationKey{FIELD(milliseconds, restart_backoff), "1ms", "24h"},
        .default_value = "\"100ms\"",
        .example = "\"1s\"",
-       .doc = "The pause before the first restart; it doubles with each further one. By chance it "
-              "is up to a quarter shorter."},
+       .doc = "The pause before the second restart in a row, as the first one has none; it doubles "
+              "with each further one. By chance it is up to a quarter shorter."},
       {.name = "restart.backoff_max",
        .kind = DurationKey{FIELD(milliseconds, restart_backoff_max), "1ms", "24h"},
        .default_value = "\"30s\"",

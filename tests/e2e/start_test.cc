@@ -110,6 +110,17 @@ TEST_F(Start, ASocketPathOverTheLimitIsRefused) {
   EXPECT_THAT(text, AllOf(HasSubstr("SOCKET_PATH_TOO_LONG"), HasSubstr(path)));
 }
 
+TEST_F(Start, ARuntimeDirectoryTooLongForTheDaemonsOwnSocketIsRefused) {
+  const fs::path path = directory_.path() / std::string(80, 'x');
+  for (const fs::path& one : {path, directory_.runtime()}) {
+    fs::create_directory(one);
+    fs::permissions(one, fs::perms::owner_all);
+  }
+  EXPECT_THAT(refusal(plugind_here({"--runtime-dir", path})),
+              AllOf(HasSubstr("SOCKET_PATH_TOO_LONG"), HasSubstr(path.string()),
+                    HasSubstr("shorter runtime directory")));
+}
+
 TEST_F(Start, ASocketThatALiveDaemonHoldsIsRefused) {
   usual_manifests();
   start();
