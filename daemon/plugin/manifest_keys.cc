@@ -324,9 +324,10 @@ std::vector<ManifestKey> build() {
                          }},
        .default_value = "\"on-failure\"",
        .example = "\"always\"",
-       .doc = "When a plugin that all hosts share is started again by itself, once it was ready and "
-              "its instance has ended: `never`, `on-failure` (any other end than exit code 0), or "
-              "`always`. Whatever it says, the next call starts it."},
+       .doc =
+           "When a plugin that all hosts share is started again by itself, once it was ready and "
+           "its instance has ended: `never`, `on-failure` (any other end than exit code 0), or "
+           "`always`. Whatever it says, the next call starts it."},
       {.name = "restart.backoff",
        .kind = DurationKey{FIELD(milliseconds, restart_backoff), "1ms", "24h"},
        .default_value = "\"100ms\"",
