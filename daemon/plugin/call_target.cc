@@ -1,7 +1,5 @@
 #include "daemon/plugin/call_target.h"
 
-#include <algorithm>
-
 #include "daemon/plugin/printable.h"
 
 namespace plugind::plugin {
@@ -10,10 +8,6 @@ std::pair<std::string_view, std::string_view> split_version(std::string_view nam
   const auto at = name.find('@');
   if (at == std::string_view::npos) return {name, {}};
   return {name.substr(0, at), name.substr(at + 1)};
-}
-
-bool declares(const Manifest& manifest, std::string_view service) {
-  return std::ranges::find(manifest.services, service) != manifest.services.end();
 }
 
 bool spreads_calls(const Manifest& manifest) {

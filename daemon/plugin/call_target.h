@@ -77,7 +77,7 @@ class CallTargets {
   virtual ~CallTargets() = default;
   /// `name` is "NAME" or "NAME@VERSION".  Null when there is none.
   virtual std::shared_ptr<CallTarget> target(std::string_view name) const = 0;
-  /// Those whose manifest declares `service` ("package.Service").
+  /// Those that have `service` ("package.Service"), by name: by their manifest or by their dialect.
   virtual std::vector<std::shared_ptr<CallTarget>> declaring(std::string_view service) const = 0;
   /// A sentence that names the plugins there are.
   virtual Error not_found(const std::string& name) const = 0;
@@ -90,8 +90,6 @@ class CallTargets {
 
 /// "NAME" and "VERSION" of "NAME@VERSION"; the second is "" where there is none.
 std::pair<std::string_view, std::string_view> split_version(std::string_view name);
-/// Whether the plugin says that it has the service ("package.Service").
-bool declares(const Manifest& manifest, std::string_view service);
 /// Whether each call is given an instance of its own choice, by the loop that owns the plugin:
 /// there are several, or they have a bound.
 bool spreads_calls(const Manifest& manifest);

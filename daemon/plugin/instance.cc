@@ -23,7 +23,8 @@ namespace {
 // machine that is busy has been more than 50 ms.  So long a closed connection waits for that
 // explanation before the plugin is said to have closed it alive.
 constexpr milliseconds kDeathGrace{500};
-constexpr milliseconds kReconnectBound{1'000};
+// A machine that stood still for most of two seconds has been seen.
+constexpr milliseconds kReconnectBound{5'000};
 // A connection that is lost within this was not worth having.
 constexpr milliseconds kShortLife{1'000};
 // How much of the plugin's stderr goes into a caller's status.
@@ -226,7 +227,7 @@ asio::awaitable<std::expected<void, Error>> Instance::start() {
   }
   StartContext context{
       *manifest_,         id_,   directory_,        environment_.processes, environment_.connector,
-      environment_.clock, *log_, requirements_met_, &failed_start_};
+      environment_.clock, *log_, requirements_met_, &failed_start_,         &greeted_};
   auto outcome = co_await (dialect_.start(context) || wait_stop_requested());
   if (outcome.index() == 1) {
     co_return std::unexpected(make_error(Reason::kPluginStopped, stop_cause_));
@@ -476,11 +477,11 @@ InstanceStatus Instance::status() const {
   s.state = state_;
   s.cause = cause_;
   s.since = since_;
-  if (started_.process) {
-    s.pid = started_.process->pid();
-    s.tree = started_.process->tree_pids();
-    s.limits = started_.process->limits();
-    s.use = started_.process->use();
+  if (const Process* process = started_.process ? started_.process.get() : greeted_) {
+    s.pid = process->pid();
+    s.tree = process->tree_pids();
+    s.limits = process->limits();
+    s.use = process->use();
   }
   s.spare = is_spare();
   s.host_pid = host_pid_;

@@ -65,6 +65,10 @@ class Instance final : public CallInstance {
   const Manifest& manifest() const { return *manifest_; }
   /// It has been ready for calls at some time.
   bool was_ready() const { return ready_at_ != Clock::TimePoint{}; }
+  /// How long it was ready before it failed or ended by itself; zero: it never was, or did neither.
+  std::chrono::milliseconds ready_for() const {
+    return ready_for_.value_or(std::chrono::milliseconds(0));
+  }
   InstanceState state() const { return state_; }
   /// Why it is in that state.
   const std::string& cause() const { return cause_; }
@@ -148,6 +152,7 @@ class Instance final : public CallInstance {
   std::chrono::system_clock::time_point since_;
   Clock::TimePoint ready_at_{};
   Started started_;
+  const Process* greeted_ = nullptr;  // The process, while it is being greeted.
   bool stop_requested_ = false;
   std::string stop_cause_;
   Clock::TimePoint connected_at_{};

@@ -8,7 +8,7 @@ namespace plugind::plugin {
 namespace {
 using enum InstanceState;
 
-constexpr std::array kTransitions = std::to_array<Transition>({
+constexpr std::array kInstanceTransitions = std::to_array<Transition>({
     {kStarting, kReady, "it has been greeted and says that it serves"},
     {kStarting, kFailed, "it did not start, or takes no new connection"},
     {kStarting, kStopped, "a stop was asked for before it was ready"},
@@ -33,23 +33,58 @@ constexpr std::array kTransitions = std::to_array<Transition>({
     {kStopping, kStopped, "nothing of its process tree is left"},
 });
 
-}  // namespace
+constexpr std::array kPluginTransitions = std::to_array<Transition>({
+    {kStopped, kStarting, "a call, an operator or the daemon's start wants it"},
+    {kStopped, kBackoff, "it is wanted again before the pause since the last end is over"},
+    {kFailed, kBackoff, "it is wanted, and not for the first time since its last stable time"},
+    {kFailed, kStarting,
+     "it is wanted, for the first time since then, or after the pause has passed"},
+    {kFailed, kFailed,
+     "`restart.limit` was reached: nothing but an operator or a changed manifest starts it"},
+    {kFailed, kStopped, "an operator or the daemon's end stopped it"},
+    {kBackoff, kStarting, "the pause is over"},
+    {kBackoff, kStopped, "an operator or the daemon's end stopped it, or nobody wants it any more"},
+});
 
-std::span<const Transition> transitions() { return kTransitions; }
-
-bool may_follow(InstanceState from, InstanceState to) {
-  return std::ranges::any_of(kTransitions, [&](const Transition& transition) {
-    return transition.from == from && transition.to == to;
-  });
+/// As a diagram of Mermaid, which the places that show Markdown draw.
+std::string diagram(std::span<const Transition> transitions, InstanceState first) {
+  std::string text =
+      "<!-- tested by tests/unit/plugin/docs_test.cc -->\n```mermaid\nstateDiagram-v2\n  [*] --> " +
+      std::string(to_string(first)) + "\n";
+  for (const Transition& transition : transitions) {
+    text += "  " + std::string(to_string(transition.from)) + " --> " +
+            std::string(to_string(transition.to)) + "\n";
+  }
+  return text + "```\n";
 }
 
-std::string transition_table() {
+std::string table(std::span<const Transition> transitions) {
   std::string text = "| from | to | when |\n| --- | --- | --- |\n";
-  for (const Transition& transition : kTransitions) {
+  for (const Transition& transition : transitions) {
     text += "| " + std::string(to_string(transition.from)) + " | " +
             std::string(to_string(transition.to)) + " | " + std::string(transition.when) + " |\n";
   }
   return text;
+}
+
+}  // namespace
+
+std::span<const Transition> instance_transitions() { return kInstanceTransitions; }
+
+std::span<const Transition> plugin_transitions() { return kPluginTransitions; }
+
+bool may_follow(std::span<const Transition> all, InstanceState from, InstanceState to) {
+  return std::ranges::any_of(all, [&](const Transition& transition) {
+    return transition.from == from && transition.to == to;
+  });
+}
+
+std::string instance_states_text() {
+  return diagram(kInstanceTransitions, kStarting) + "\n" + table(kInstanceTransitions);
+}
+
+std::string plugin_states_text() {
+  return diagram(kPluginTransitions, kStopped) + "\n" + table(kPluginTransitions);
 }
 
 }  // namespace plugind::plugin

@@ -213,8 +213,26 @@ void Plugin::rest(InstanceState state, std::string cause) {
   rest_since_ = environment_.clock.wall_now();
 }
 
+/// A stop was asked for.  Where there are instances, each of them tells of its own.
+void Plugin::rest_stopped(const std::string& cause) {
+  const bool told = !instances_.empty() || rest_state_ == InstanceState::kStopped;
+  rest(InstanceState::kStopped, cause);
+  if (!told) publish_rest();
+}
+
+/// What was to start after a pause is not wanted any more.
+void Plugin::leave_backoff(const std::string& cause) {
+  const bool waits = spares_.start_scheduled || std::ranges::any_of(slots_, [](const auto& entry) {
+                       return entry.second.start_scheduled;
+                     });
+  if (waits || rest_state_ != InstanceState::kBackoff) return;
+  rest(InstanceState::kStopped, cause);
+  if (instances_.empty()) publish_rest();
+}
+
 /// Tells what is not about one instance.
 void Plugin::publish_rest() {
+  if (retired_) return;
   Event event;
   event.time = rest_since_;
   event.plugin = name();
@@ -246,9 +264,9 @@ void Plugin::lane_let_go(const std::string& instance) {
   }
 }
 
-void Plugin::record_failure(Failures& failures, const Error& failure) {
+void Plugin::record_failure(Failures& failures, const Instance& instance, const Error& failure) {
   const Clock::TimePoint now = environment_.clock.now();
-  failures.history.record(now, *manifest_);
+  failures.history.record(now, instance.ready_for(), *manifest_);
   if (!failures.history.limit_reached(now, *manifest_)) return;
   failures.crash_loop =
       Error{Reason::kCrashLoop,
@@ -270,11 +288,13 @@ void Plugin::on_ended(Instance& instance, const std::optional<Error>& failure) {
     record_->last_failure = failure->message;
     *requirements_met_ = false;  // Perhaps one of them has gone since.
   }
-  rest(failure ? InstanceState::kFailed : InstanceState::kStopped, instance.status().cause);
+  // One that was failing when an operator's stop came has been stopped all the same.
+  const bool counts = failure && !held_;
+  rest(counts ? InstanceState::kFailed : InstanceState::kStopped, instance.status().cause);
 
   std::erase(reserve_, shared);
-  if (std::erase(spares_.waiting, shared) > 0 && failure) {
-    record_failure(spares_.failures, *failure);
+  if (std::erase(spares_.waiting, shared) > 0 && counts) {
+    record_failure(spares_.failures, instance, *failure);
   }
   if (started_spare_.lock() == shared) {
     // Without a failure: a host took it and has gone before it was ready.
@@ -287,7 +307,11 @@ void Plugin::on_ended(Instance& instance, const std::optional<Error>& failure) {
     Slot& slot = it->second;
     const bool last = slot.instances.empty();
     const bool was_ready = !failure || instance.was_ready();
-    if (failure) record_failure(slot.failures, *failure);
+    if (counts) {
+      record_failure(slot.failures, instance, *failure);
+    } else if (restarts_by_itself(*manifest_, false)) {
+      slot.failures.history.record_end(environment_.clock.now(), instance.ready_for(), *manifest_);
+    }
     if (held_) {
       answer_waiters(
           slot, std::unexpected(Error{Reason::kPluginStopped, held_cause_, {{"plugin", name()}}}));
@@ -303,7 +327,14 @@ void Plugin::on_ended(Instance& instance, const std::optional<Error>& failure) {
     const bool wanted = !slot.waiters.empty() ||
                         (restarts_by_itself(*manifest_, failure.has_value()) &&
                          (was_ready || !last || manifest_->start_mode == StartMode::kBoot));
-    if (wanted && !held_ && !slot.failures.crash_loop) ensure_instance(key, slot);
+    if (wanted && !held_ && !slot.failures.crash_loop) {
+      if (last) {
+        // What was scheduled was for a pool that had others.
+        ++slot.generation;
+        slot.start_scheduled = false;
+      }
+      ensure_instance(key, slot);
+    }
   }
   keep_spares();
   check_stopped();
@@ -339,6 +370,7 @@ asio::awaitable<void> Plugin::stop_after_linger(HostId key, std::uint64_t absenc
   Slot gone = std::move(it->second);
   slots_.erase(it);
   for (const auto& instance : gone.instances) instance->stop("its host has gone");
+  leave_backoff("its host has gone");
   // Of a host that has said that it is done, and calls all the same.
   answer_waiters(gone, std::unexpected(Error{
                            Reason::kPluginStopped,
@@ -382,11 +414,17 @@ void Plugin::stop(std::string cause, bool hold, std::function<void()> done) {
     }
   }
   answer_start(std::unexpected(Error{Reason::kPluginStopped, cause, {{"plugin", name()}}}));
-  rest(InstanceState::kStopped, cause);
+  if (hold) clear_failures();  // It starts when it is told to, and not before.
+  rest_stopped(cause);
   stop_waiters_.push_back(std::move(done));
   // stop() on an instance never calls back at once, so the list holds still.
   for (const auto& instance : instances_) instance->stop(cause);
   check_stopped();
+}
+
+void Plugin::retire(std::string cause, std::function<void()> done) {
+  retired_ = true;
+  stop(std::move(cause), true, std::move(done));
 }
 
 void Plugin::hurry() {

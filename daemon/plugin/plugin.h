@@ -91,6 +91,9 @@ class Plugin final : public CallTarget, private Instance::Owner {
   void start(std::function<void(std::expected<void, Error>)> done);
   /// Stops every instance.  `hold`: calls do not start one until start().
   void stop(std::string cause, bool hold, std::function<void()> done);
+  /// The same with `hold`, for one that is not registered any more, or never was: others of its
+  /// name are, and events that are not about its instances would be taken for theirs.
+  void retire(std::string cause, std::function<void()> done);
   /// Cuts every stop that is under way short.
   void hurry();
   /// A loop beside the home loop gives that instance no more calls.  Unknown ones are no matter.
@@ -185,7 +188,7 @@ class Plugin final : public CallTarget, private Instance::Owner {
                                                    Clock::Duration delay);
   boost::asio::awaitable<void> stop_after_linger(HostId key, std::uint64_t absence);
   void answer_waiters(Slot& slot, const std::expected<std::shared_ptr<Instance>, Error>& outcome);
-  void record_failure(Failures& failures, const Error& failure);
+  void record_failure(Failures& failures, const Instance& instance, const Error& failure);
   bool full() const;
   Error full_error() const;
   std::shared_ptr<Instance> take_spare();
@@ -200,6 +203,8 @@ class Plugin final : public CallTarget, private Instance::Owner {
   void let_go(const std::shared_ptr<Instance>& instance);
   void rest(InstanceState state, std::string cause);
   void publish_rest();
+  void rest_stopped(const std::string& cause);
+  void leave_backoff(const std::string& cause);
   Error changed_error() const;
   void check_stopped();
   std::shared_ptr<Plugin> self() { return std::static_pointer_cast<Plugin>(shared_from_this()); }
@@ -224,6 +229,7 @@ class Plugin final : public CallTarget, private Instance::Owner {
   std::vector<std::function<void(std::expected<void, Error>)>> start_waiters_;
   std::weak_ptr<Instance> started_spare_;  // The one that they wait for.
   std::vector<std::function<void()>> stop_waiters_;
+  bool retired_ = false;
   bool held_ = false;  // Stopped by an operator or by the daemon's end.
   std::string held_cause_;
   const std::shared_ptr<CallPlaces> all_places_;

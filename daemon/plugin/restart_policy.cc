@@ -5,8 +5,8 @@
 namespace plugind::plugin {
 
 namespace {
-// Failures remembered where restart.limit sets no bound; enough for the backoff to reach its top.
-constexpr std::size_t kRemembered = 64;
+// Enough for the shortest pause that there is to have become the longest.
+constexpr std::uint32_t kMostInARow = 64;
 }  // namespace
 
 void FailureHistory::forget_old(Clock::TimePoint now, const Manifest& manifest) {
@@ -15,11 +15,25 @@ void FailureHistory::forget_old(Clock::TimePoint now, const Manifest& manifest) 
   }
 }
 
-void FailureHistory::record(Clock::TimePoint now, const Manifest& manifest) {
+void FailureHistory::record(Clock::TimePoint now, Clock::Duration ready_for,
+                            const Manifest& manifest) {
   forget_old(now, manifest);
   failures_.push_back(now);
-  const std::size_t most = std::max<std::size_t>(manifest.restart_limit, kRemembered);
+  const std::size_t most = std::max<std::size_t>(manifest.restart_limit, 1);
   if (failures_.size() > most) failures_.pop_front();
+  record_end(now, ready_for, manifest);
+}
+
+void FailureHistory::record_end(Clock::TimePoint now, Clock::Duration ready_for,
+                                const Manifest& manifest) {
+  if (ready_for >= manifest.restart_window) in_a_row_ = 0;
+  in_a_row_ = std::min(in_a_row_ + 1, kMostInARow);
+  last_ = now;
+}
+
+void FailureHistory::clear() {
+  failures_.clear();
+  in_a_row_ = 0;
 }
 
 bool FailureHistory::limit_reached(Clock::TimePoint now, const Manifest& manifest) {
@@ -27,15 +41,20 @@ bool FailureHistory::limit_reached(Clock::TimePoint now, const Manifest& manifes
   return manifest.restart_limit > 0 && failures_.size() >= manifest.restart_limit;
 }
 
-Clock::Duration FailureHistory::delay(Clock::TimePoint now, const Manifest& manifest) {
-  forget_old(now, manifest);
-  if (failures_.size() < 2) return Clock::Duration::zero();
-  Clock::Duration delay = manifest.restart_backoff;
+/// How long the start after the last failure has to wait, counted from that.
+Clock::Duration FailureHistory::pause(const Manifest& manifest) const {
+  if (in_a_row_ < 2) return Clock::Duration::zero();
+  Clock::Duration pause = manifest.restart_backoff;
   const Clock::Duration top = std::max(manifest.restart_backoff, manifest.restart_backoff_max);
-  for (std::size_t i = 2; i < failures_.size() && delay < top; ++i) delay *= 2;
-  delay = std::min(delay, top);
-  // What has passed since the failure counts.
-  return std::max(Clock::Duration::zero(), delay - (now - failures_.back()));
+  for (std::uint32_t i = 2; i < in_a_row_ && pause < top; ++i) pause *= 2;
+  return std::min(pause, top);
+}
+
+Clock::Duration FailureHistory::delay(Clock::TimePoint now, const Manifest& manifest) {
+  const Clock::Duration pause = this->pause(manifest);
+  const Clock::Duration passed = now - last_;
+  if (passed > pause + manifest.restart_window) in_a_row_ = 0;
+  return std::max(Clock::Duration::zero(), pause - passed);
 }
 
 bool restarts_by_itself(const Manifest& manifest, bool failed) {

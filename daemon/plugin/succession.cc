@@ -74,6 +74,9 @@ void Plugin::succeed(Plugin& other, HostsInstances instances) {
     watch_queue();
     ensure_instance(key, mine);
   }
+  if (other.rest_state_ == InstanceState::kBackoff) {
+    other.rest(InstanceState::kStopped, "replaced");  // The news is this one's.
+  }
   keep_spares();
 }
 

@@ -10,6 +10,7 @@
 
 #include "daemon/plugin/plugin.h"
 #include "daemon/plugin/printable.h"
+#include "daemon/plugin/service_index.h"
 #include "daemon/plugin/upgrade.h"
 
 namespace plugind::plugin {
@@ -58,6 +59,7 @@ class Supervisor::Impl final : public Register {
         make(std::move(manifest),
              before ? before->record() : std::make_shared<PluginRecord>(environment.lanes));
     plugins[name] = plugin;
+    services.changed();
     plugin->record()->crashes->keep(plugin->manifest().crashes_keep);
     open_output_file(*plugin);
     if (before) {
@@ -73,6 +75,7 @@ class Supervisor::Impl final : public Register {
   void replace(const std::shared_ptr<Plugin>& plugin, const std::string& cause) override {
     std::erase_if(unregistered, [&](const auto& one) { return one.lock() == plugin; });
     plugins[plugin->name()] = plugin;
+    services.changed();
     plugin->record()->crashes->keep(plugin->manifest().crashes_keep);
     open_output_file(*plugin);
     publish(Event::Kind::kChanged, plugin->name(), cause);
@@ -90,7 +93,7 @@ class Supervisor::Impl final : public Register {
 
   void retire(const std::shared_ptr<Plugin>& plugin, const std::string& cause) override {
     keep(plugin);
-    plugin->stop(cause, true, [plugin, loop = environment.loop] {
+    plugin->retire(cause, [plugin, loop = environment.loop] {
       // Not destroyed from inside one of its own functions.
       asio::post(loop, [plugin] {});
     });
@@ -100,6 +103,7 @@ class Supervisor::Impl final : public Register {
   EventBus events;
   InstanceNumbers numbers;
   std::map<std::string, std::shared_ptr<Plugin>, std::less<>> plugins;
+  ServiceIndex services;  // Of `plugins`.
   // Not registered any more, or not yet, and perhaps with instances.
   std::vector<std::weak_ptr<Plugin>> unregistered;
   std::set<std::string> upgrading;
@@ -134,6 +138,7 @@ ReloadSummary Supervisor::apply(std::vector<Manifest> manifests) {
     if (match == wanted.end()) {
       summary.removed.push_back(plugin->name());
       it = impl_->plugins.erase(it);
+      impl_->services.changed();
       impl_->publish(Event::Kind::kRemoved, plugin->name(), "its manifest is gone");
       impl_->retire(plugin, "its manifest is gone");
       continue;
@@ -279,11 +284,7 @@ std::shared_ptr<CallTarget> Supervisor::target(std::string_view name) const {
 }
 
 std::vector<std::shared_ptr<CallTarget>> Supervisor::declaring(std::string_view service) const {
-  std::vector<std::shared_ptr<CallTarget>> found;
-  for (const auto& [name, plugin] : impl_->plugins) {
-    if (declares(plugin->manifest(), service)) found.push_back(plugin);
-  }
-  return found;
+  return impl_->services.find(impl_->plugins, service);
 }
 
 std::vector<std::shared_ptr<Plugin>> Supervisor::plugins() const {

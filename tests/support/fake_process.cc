@@ -39,7 +39,7 @@ class FakeProcessHandle : public plugin::Process {
 
   void kill_tree() override {
     ++process_->killed;
-    process_->end_tree();
+    if (!process_->ends_late) process_->end_tree();
   }
 
   asio::awaitable<void> wait_tree_gone() override { return process_->tree_gone_.wait(); }

@@ -24,6 +24,7 @@ class FakeProcess {
   bool ends_on_terminate = true;
   std::optional<plugin::StopSignal> ends_on;  ///< Another one that its whole tree ends on.
   std::vector<std::int64_t> grandchildren;    ///< Outlive the first process until kill_tree().
+  bool ends_late = false;                     ///< After kill_tree(), when end_tree() says so.
 
   // What was done to it.
   std::vector<plugin::StopSignal> signals;  ///< signal_tree(), in order.

@@ -36,8 +36,31 @@ TEST(DocsTest, TheTableOfManifestKeysIsCurrent) {
   expect_table("manifest.md", "the keys", manifest_key_table());
 }
 
+TEST(DocsTest, TheTablesOfTheKeysInListsAreCurrent) {
+  expect_table("manifest.md", "the keys of a requirement", item_key_table(requirement_keys()));
+  expect_table("manifest.md", "the keys of a step", item_key_table(stop_step_keys()));
+}
+
+template <typename Keys>
+void expect_described(const Keys& keys) {
+  EXPECT_FALSE(std::empty(keys));
+  for (const auto& key : keys) {
+    EXPECT_FALSE(key.example.empty()) << key.name;
+    EXPECT_TRUE(key.doc.ends_with('.')) << key.name << " has no sentence for docs/manifest.md";
+    // Nobody would ever get it.
+    EXPECT_FALSE(key.required && !key.default_value.empty()) << key.name;
+  }
+}
+
+TEST(DocsTest, EveryKeyHasAnExampleAndASentence) {
+  expect_described(manifest_keys());
+  expect_described(requirement_keys());
+  expect_described(stop_step_keys());
+}
+
 TEST(DocsTest, TheTableOfStatesIsCurrent) {
-  expect_table("lifecycle.md", "the states", transition_table());
+  expect_table("lifecycle.md", "the states", instance_states_text());
+  expect_table("lifecycle.md", "the states of a plugin", plugin_states_text());
 }
 
 }  // namespace

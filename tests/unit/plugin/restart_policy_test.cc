@@ -15,9 +15,10 @@ struct RestartPolicyTest : ::testing::Test {
     manifest.restart_window = milliseconds(10'000);
   }
   void fail_and_wait(milliseconds wait) {
-    history.record(now, manifest);
+    history.record(now, kNotReady, manifest);
     now += wait;
   }
+  static constexpr milliseconds kNotReady{0};
   Manifest manifest;
   FailureHistory history;
   Clock::TimePoint now{std::chrono::hours(1)};
@@ -25,13 +26,13 @@ struct RestartPolicyTest : ::testing::Test {
 
 TEST_F(RestartPolicyTest, TheDelayDoublesUpToItsMaximum) {
   EXPECT_EQ(history.delay(now, manifest), milliseconds(0));
-  history.record(now, manifest);
+  history.record(now, kNotReady, manifest);
   EXPECT_EQ(history.delay(now, manifest), milliseconds(0));
-  history.record(now, manifest);
+  history.record(now, kNotReady, manifest);
   EXPECT_EQ(history.delay(now, manifest), milliseconds(100));
-  history.record(now, manifest);
+  history.record(now, kNotReady, manifest);
   EXPECT_EQ(history.delay(now, manifest), milliseconds(200));
-  history.record(now, manifest);
+  history.record(now, kNotReady, manifest);
   EXPECT_EQ(history.delay(now, manifest), milliseconds(350));
 }
 
@@ -54,7 +55,7 @@ TEST_F(RestartPolicyTest, TheLimitCountsWithinTheWindowOnly) {
 
 TEST_F(RestartPolicyTest, NoLimitMeansNoLimitAndBoundedMemory) {
   manifest.restart_limit = 0;
-  for (int i = 0; i < 10'000; ++i) history.record(now, manifest);
+  for (int i = 0; i < 10'000; ++i) history.record(now, kNotReady, manifest);
   EXPECT_FALSE(history.limit_reached(now, manifest));
   EXPECT_LE(history.count(), 64u);
 }

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -50,20 +51,33 @@ class SupervisorTest : public ::testing::Test {
         .output_files = output_files_});
     watch_ = supervisor_->events().watch([this](const Event& event) {
       events_.push_back(event);
-      if (event.kind == Event::Kind::kState && !event.instance.empty()) check(event);
+      check(event);
     });
   }
-  /// Every test checks the table of docs/lifecycle.md.
+  /// Every test checks the tables of docs/lifecycle.md.
   void check(const Event& event) {
-    const auto [it, first] = states_.try_emplace(event.instance, event.state);
-    if (first) {
+    Life& life = lives_[event.plugin];
+    if (event.kind != Event::Kind::kState) {
+      life.state = InstanceState::kStopped;  // A plugin begins so.
+    } else if (event.instance.empty()) {
+      check_step(event, plugin_transitions(), life.state);
+    } else if (const auto [it, first] = states_.try_emplace(event.instance, event.state); first) {
       EXPECT_EQ(event.state, InstanceState::kStarting);
-      return;
+      if (life.living++ == 0) check_step(event, plugin_transitions(), life.state);
+    } else {
+      check_step(event, instance_transitions(), it->second);
+      if (event.state == InstanceState::kStopped || event.state == InstanceState::kFailed) {
+        --life.living;
+        life.state = event.state;
+      }
     }
-    EXPECT_TRUE(may_follow(it->second, event.state))
-        << event.instance << " went from " << to_string(it->second) << " to "
+  }
+  static void check_step(const Event& event, std::span<const Transition> allowed,
+                         InstanceState& state) {
+    EXPECT_TRUE(may_follow(allowed, state, event.state))
+        << event.plugin << " " << event.instance << " went from " << to_string(state) << " to "
         << to_string(event.state) << ": " << event.cause;
-    it->second = event.state;
+    state = event.state;
   }
   static Manifest manifest(const std::string& name) {
     Manifest m;
@@ -114,7 +128,12 @@ class SupervisorTest : public ::testing::Test {
   std::unique_ptr<Supervisor> supervisor_;
   EventBus::Subscription watch_;
   std::vector<Event> events_;
-  std::map<std::string, InstanceState> states_;
+  std::map<std::string, InstanceState> states_;  // Of instances.
+  struct Life {
+    int living = 0;  // So many instances.
+    InstanceState state = InstanceState::kStopped;
+  };
+  std::map<std::string, Life> lives_;  // Of plugins.
 };
 
 }  // namespace plugind::plugin

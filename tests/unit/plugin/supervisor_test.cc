@@ -171,6 +171,77 @@ TEST_F(SupervisorTest, TheCrashLoopIsBrokenAndARestartClearsIt) {
   EXPECT_EQ((*restarted)->state, InstanceState::kReady);
 }
 
+TEST_F(SupervisorTest, AFailedPluginIsRestartedByAnOperatorAsOftenAsItTakes) {
+  const auto restart = [&] {
+    const auto outcome = std::make_shared<std::expected<PluginStatus, Error>>();
+    supervisor_->restart("text", [outcome](auto status) { *outcome = std::move(status); });
+    run_ready(loop_);
+    return *outcome;
+  };
+  const Error missing = make_error(Reason::kExecutableMissing, "/opt/none does not exist");
+  Manifest m = manifest("text");
+  m.restart_limit = 1;
+  apply(std::move(m));
+  dialect_.next_error = missing;
+  EXPECT_EQ(call("text")->reason(), Reason::kCrashLoop);
+  ASSERT_EQ(supervisor_->status("text")->state, InstanceState::kFailed);
+
+  dialect_.next_error = missing;
+  const auto still = restart();
+  ASSERT_FALSE(still);
+  EXPECT_EQ(still.error().reason, Reason::kExecutableMissing) << "why, not that it was in a loop";
+  EXPECT_EQ(supervisor_->status("text")->state, InstanceState::kFailed);
+  EXPECT_EQ(call("text")->reason(), Reason::kCrashLoop);
+
+  const auto mended = restart();
+  ASSERT_TRUE(mended) << mended.error().message;
+  EXPECT_EQ(mended->state, InstanceState::kReady);
+  EXPECT_FALSE(mended->crash_loop);
+  EXPECT_TRUE(call("text")->ok());
+  EXPECT_EQ(dialect_.starts, 3);
+}
+
+TEST_F(SupervisorTest, AChangedManifestClearsTheCrashLoop) {
+  Manifest m = manifest("text");
+  m.restart_limit = 1;
+  apply(m);
+  dialect_.next_error = make_error(Reason::kExecutableMissing, "/opt/none does not exist");
+  EXPECT_EQ(call("text")->reason(), Reason::kCrashLoop);
+  apply(m);
+  EXPECT_EQ(call("text")->reason(), Reason::kCrashLoop) << "nothing has changed";
+  m.env["PATH"] = "/opt/some";
+  apply(m);
+  EXPECT_EQ(supervisor_->status("text")->state, InstanceState::kStopped);
+  EXPECT_TRUE(call("text")->ok());
+}
+
+TEST_F(SupervisorTest, WhatAlwaysRunsIsStartedAgainAfterAnEndWithoutFailure) {
+  Manifest m = manifest("text");
+  m.restart_policy = RestartPolicy::kAlways;
+  apply(std::move(m));
+  ASSERT_TRUE(call("text")->ok());
+  processes_.last().exit(0);
+  run_ready(loop_);
+  EXPECT_EQ(dialect_.starts, 2);
+  const auto status = supervisor_->status("text");
+  EXPECT_EQ(status->state, InstanceState::kReady);
+  EXPECT_EQ(status->failures, 0U);
+}
+
+TEST_F(SupervisorTest, WhatRestartsOnFailureStaysDownAfterAnEndWithoutOne) {
+  Manifest m = manifest("text");
+  m.restart_policy = RestartPolicy::kOnFailure;
+  apply(std::move(m));
+  ASSERT_TRUE(call("text")->ok());
+  processes_.last().exit(0);
+  clock_.advance(milliseconds(600'000));
+  EXPECT_EQ(dialect_.starts, 1);
+  const auto status = supervisor_->status("text");
+  EXPECT_EQ(status->state, InstanceState::kStopped);
+  EXPECT_EQ(status->cause, "it ended by itself with exit code 0");
+  EXPECT_TRUE(call("text")->ok()) << "a call starts it";
+}
+
 TEST_F(SupervisorTest, OneHostsCrashLoopDoesNotTouchAnotherHost) {
   Manifest m = manifest("kv");
   m.scope = Scope::kHost;
@@ -340,6 +411,29 @@ TEST_F(SupervisorTest, BootPluginsStartWithoutACall) {
   m.start_mode = StartMode::kBoot;
   apply(std::move(m));
   EXPECT_EQ(dialect_.starts, 1);
+}
+
+TEST_F(SupervisorTest, ABootPluginIsTriedAgainAfterAFailedStart) {
+  const Error missing = make_error(Reason::kExecutableMissing, "/opt/none does not exist");
+  dialect_.start_takes = milliseconds(10);
+  for (const StartMode mode : {StartMode::kOnDemand, StartMode::kBoot}) {
+    const bool boot = mode == StartMode::kBoot;
+    Manifest m = manifest(boot ? "boot" : "asked");
+    m.start_mode = mode;
+    const std::string name = m.name;
+    dialect_.starts = 0;
+    dialect_.next_error = missing;
+    apply(std::move(m));
+    const auto asked = boot ? nullptr : call(name);
+    clock_.advance(milliseconds(10));
+    if (boot) dialect_.next_error = missing;  // The second time, too.
+    clock_.advance(milliseconds(10'000));
+    EXPECT_EQ(dialect_.starts, boot ? 3 : 1) << name;
+    EXPECT_EQ(supervisor_->status(name)->failures, boot ? 2U : 1U) << name;
+    EXPECT_EQ(supervisor_->status(name)->state,
+              boot ? InstanceState::kReady : InstanceState::kFailed)
+        << name;
+  }
 }
 
 TEST_F(SupervisorTest, StartOfAHostScopedPluginMakesASpareThatTheNextHostGets) {

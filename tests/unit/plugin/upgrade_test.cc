@@ -105,6 +105,30 @@ TEST_F(UpgradeTest, ACrashOnProbationGivesTheCallsBackToWhatRanBefore) {
   EXPECT_EQ(processes_.living(), 1u) << "no instance of the new version is left";
 }
 
+TEST_F(UpgradeTest, OneThatIsUnhealthyOnProbationGivesTheCallsBack) {
+  apply(version("1"));
+  ASSERT_EQ(serves(), "1");
+  Manifest next = version("2");
+  next.health_interval = milliseconds(200);
+  next.health_failures = 2;
+  upgrade(std::move(next));
+  ASSERT_EQ(serves(), "2");
+  dialect_.ailment = "its health service says NOT_SERVING";
+  clock_.advance(milliseconds(399));
+  EXPECT_FALSE(outcome_);
+  EXPECT_EQ(serves(), "2");
+  clock_.advance(milliseconds(1));
+  ASSERT_TRUE(outcome_ && !*outcome_);
+  EXPECT_NE(outcome_->error().message.find("rolled back"), std::string::npos);
+  EXPECT_NE(outcome_->error().message.find("failed 2 health checks in a row"), std::string::npos)
+      << outcome_->error().message;
+  EXPECT_EQ(serves(), "1");
+  EXPECT_EQ(supervisor_->status("echo")->manifest.version, "1");
+  EXPECT_TRUE(processes_.spawned.front()->alive()) << "it was kept";
+  settle();
+  EXPECT_EQ(processes_.living(), 1u) << "no instance of the new version is left";
+}
+
 TEST_F(UpgradeTest, AfterItsProbationACrashIsLikeAnyOther) {
   apply(version("1"));
   ASSERT_EQ(serves(), "1");
