@@ -151,7 +151,7 @@ struct Manifest {
 
   RestartPolicy restart_policy = RestartPolicy::kOnFailure;
   std::chrono::milliseconds restart_backoff{
-      100};  ///< `restart.backoff`: before the first restart; doubles
+      100};  ///< `restart.backoff`: before the second restart in a row; doubles
   std::chrono::milliseconds restart_backoff_max{30'000};  ///< `restart.backoff_max`
   std::uint32_t restart_limit = 5;  ///< `restart.limit`: failures within the window (0: no limit) …
   std::chrono::milliseconds restart_window{

@@ -495,44 +495,6 @@ std::vector<ManifestKey> build() {
 }
 #undef FIELD
 
-// "`a` | `b`", with the bar escaped for a Markdown table.
-std::string join_words(const std::vector<std::string_view>& words) {
-  std::string text;
-  for (std::string_view word : words) {
-    if (!text.empty()) text += ", ";
-    text += "`" + std::string(word) + "`";
-  }
-  return text;
-}
-
-std::string range(std::string_view min, std::string_view max) {
-  return ", " + std::string(min) + " to " + std::string(max);
-}
-
-struct DescribeKind {
-  std::string operator()(const TextKey&) const { return "text"; }
-  std::string operator()(const ChoiceKey& key) const { return "one of " + join_words(key.words); }
-  std::string operator()(const DurationKey& key) const {
-    return "duration" + range(key.min, key.max);
-  }
-  std::string operator()(const SizeKey& key) const { return "size" + range(key.min, key.max); }
-  std::string operator()(const CountKey& key) const {
-    return "number" + range(std::to_string(key.min), std::to_string(key.max));
-  }
-  std::string operator()(const FlagKey&) const { return "`true` or `false`"; }
-  std::string operator()(const PercentKey& key) const {
-    return "percentage" + range(std::to_string(key.min) + "%", std::to_string(key.max) + "%");
-  }
-  std::string operator()(const ModeKey&) const { return "octal number as text"; }
-  std::string operator()(const RunAsKey&) const { return "name or number"; }
-  std::string operator()(const TextListKey&) const { return "list of text"; }
-  std::string operator()(const CountListKey&) const { return "list of numbers"; }
-  std::string operator()(const AccountListKey&) const { return "list of names and numbers"; }
-  std::string operator()(const TextTableKey&) const { return "table of text"; }
-  std::string operator()(const RequirementsKey&) const { return "list of tables"; }
-  std::string operator()(const StopStepsKey&) const { return "list of tables"; }
-};
-
 }  // namespace
 
 std::string_view to_string(DialectKind kind) { return word_of(kDialects, kind); }
@@ -543,21 +505,6 @@ std::string_view to_string(Scope scope) { return word_of(kScopes, scope); }
 std::span<const ManifestKey> manifest_keys() {
   static const std::vector<ManifestKey> keys = build();
   return keys;
-}
-
-std::string manifest_key_table() {
-  std::string text =
-      "| key | value | default | example | meaning |\n"
-      "| --- | --- | --- | --- | --- |\n";
-  for (const ManifestKey& key : manifest_keys()) {
-    const std::string fallback = key.required ? "required"
-                                 : key.default_value.empty()
-                                     ? "–"
-                                     : "`" + std::string(key.default_value) + "`";
-    text += "| `" + std::string(key.name) + "` | " + std::visit(DescribeKind{}, key.kind) + " | " +
-            fallback + " | `" + std::string(key.example) + "` | " + std::string(key.doc) + " |\n";
-  }
-  return text;
 }
 
 }  // namespace plugind::plugin

@@ -1,4 +1,4 @@
-// The table of every manifest key.  It drives the parser and is the source of the key table in
+// The tables of all manifest keys.  They drive the parsers and are the source of the tables in
 // docs/manifest.md, so that neither can know a key that the other does not.
 #pragma once
 
@@ -84,13 +84,13 @@ struct TextTableKey {
   std::string (*problem)(std::string_view, std::string_view);
 };
 
-/// An array of tables; manifest_requirement.h reads one.
+/// An array of tables with the keys of `requirement_keys`.
 struct RequirementsKey {
   std::vector<Requirement>& (*field)(Manifest&);
   std::size_t max_items;
 };
 
-/// An array of tables; manifest_stop_step.h reads one.
+/// An array of tables with the keys of `stop_step_keys`.
 struct StopStepsKey {
   std::optional<std::vector<StopStep>>& (*field)(Manifest&);
   std::size_t max_items;
@@ -111,7 +111,22 @@ struct ManifestKey {
 
 std::span<const ManifestKey> manifest_keys();
 
-/// The key table of docs/manifest.md, in Markdown.
+/// A key of the tables in a list, such as `requires`.
+struct ItemKey {
+  std::string_view name;          ///< Without that of the list, for example "timeout".
+  std::string value;              ///< What it may be, in Markdown, for example "list of text".
+  std::string_view min{}, max{};  ///< Of a duration, as a manifest has it; else "".
+  bool required = false;
+  std::string_view default_value{};  ///< As TOML; "" where there is none.
+  std::string_view example{};        ///< As TOML.
+  std::string_view doc{};            ///< Sentences for docs/manifest.md.
+};
+
+std::vector<ItemKey> requirement_keys();  ///< Of `requires`; manifest_requirement.cc has them.
+std::vector<ItemKey> stop_step_keys();    ///< Of `stop.steps`; manifest_stop_step.cc has them.
+
+/// The tables of docs/manifest.md, in Markdown.
 std::string manifest_key_table();
+std::string item_key_table(std::span<const ItemKey> keys);
 
 }  // namespace plugind::plugin

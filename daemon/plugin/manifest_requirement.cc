@@ -1,11 +1,11 @@
 #include "daemon/plugin/manifest_requirement.h"
 
-#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "daemon/plugin/manifest_item_reader.h"
 #include "daemon/plugin/printable.h"
 
 namespace plugind::plugin {
@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::size_t kMostWords = 1024;
 constexpr std::size_t kMostBytes = 1024;  // Of any of its texts.
-constexpr std::chrono::milliseconds kShortest{10}, kLongest{600'000};
 
 /// Numbers with dots between them.
 bool is_version(std::string_view text) {
@@ -26,17 +25,17 @@ bool is_version(std::string_view text) {
   return number && text.size() <= 64;
 }
 
-class RequirementReader {
+class RequirementReader : ItemReader {
  public:
-  explicit RequirementReader(std::vector<Mistake>& mistakes) : mistakes_(mistakes) {}
+  using KeyReader = ItemKeyReader<RequirementReader>;
+
+  explicit RequirementReader(std::vector<Mistake>& mistakes) : ItemReader("requires", mistakes) {}
+
+  static const std::vector<KeyReader>& keys();
 
   Requirement read(const toml::table& table) {
-    for (const auto& [key, node] : table) read_key(key, node);
+    read_keys<RequirementReader>(*this, keys(), table);
     const bool command = table.contains("command");
-    if (!table.contains("hint")) {
-      mistake(table.source(),
-              "`requires`: a requirement needs a `hint`, a sentence that says what to do");
-    }
     if (command == table.contains("file")) {
       mistake(table.source(), "`requires`: a requirement has a `command` or a `file`");
     }
@@ -47,71 +46,49 @@ class RequirementReader {
   }
 
  private:
-  void read_key(const toml::key& key, const toml::node& node) {
-    const std::string_view name = key.str();
-    if (name == "command") {
-      read_command(node);
-    } else if (name == "timeout") {
-      read_timeout(node);
-    } else if (name == "version") {
-      if (auto text = text_of(name, node)) read_version(node, std::move(*text));
-    } else if (name == "file") {
-      if (auto text = text_of(name, node)) result_.file = std::move(*text);
-    } else if (name == "hint") {
-      if (auto text = text_of(name, node)) result_.hint = std::move(*text);
-    } else {
-      std::string what = "unknown key `requires." + printable(name, 80) + "`";
-      const std::string_view near =
-          nearest(name, {"command", "version", "file", "hint", "timeout"});
-      if (!near.empty()) what += "; did you mean `" + std::string(near) + "`?";
-      mistake(key.source(), std::move(what));
-    }
-  }
-
-  void read_command(const toml::node& node) {
+  void read_command(const ItemKey& key, const toml::node& node) {
     const toml::array* words = node.as_array();
     if (!words || words->empty() || words->size() > kMostWords) {
-      return mistake(node.source(), "`requires.command` must be a list of text with a program");
+      return mistake(node.source(), in_ticks(key.name) + " must be a list of text with a program");
     }
     for (const toml::node& word : *words) {
       // Only the program itself cannot be empty.
       const auto* plain = word.as_string();
       if (plain && plain->get().empty() && !result_.command.empty()) {
         result_.command.emplace_back();
-      } else if (auto text = text_of("command", word)) {
+      } else if (auto text = text_of(key, word, " must be a list of text")) {
         result_.command.push_back(std::move(*text));
       }
     }
   }
 
-  void read_timeout(const toml::node& node) {
-    const auto text = text_of("timeout", node);
+  void read_timeout(const ItemKey& key, const toml::node& node) {
+    if (const auto text = text_of(key, node)) set_duration(key, node, *text, result_.timeout);
+  }
+
+  void read_version(const ItemKey& key, const toml::node& node) {
+    auto text = text_of(key, node);
     if (!text) return;
-    const auto value = parse_duration(printable(*text, 80));
-    if (!value) {
-      mistake(node.source(), "`requires.timeout`: " + value.error().message);
-    } else if (*value < kShortest || *value > kLongest) {
-      mistake(node.source(), "`requires.timeout` must be from 10ms to 10m, not " + *text);
-    } else {
-      result_.timeout = *value;
+    if (!is_version(*text)) {
+      return mistake(node.source(),
+                     in_ticks(key.name) + ": \"" + printable(*text, 80) +
+                         "\" is no version: write numbers with dots, \"17\" or \"17.0.2\"");
     }
+    result_.version = std::move(*text);
   }
 
-  void read_version(const toml::node& node, std::string text) {
-    if (is_version(text)) {
-      result_.version = std::move(text);
-      return;
-    }
-    mistake(node.source(), "`requires.version`: \"" + printable(text, 80) +
-                               "\" is no version: write numbers with dots, \"17\" or \"17.0.2\"");
+  void read_file(const ItemKey& key, const toml::node& node) {
+    if (auto text = text_of(key, node)) result_.file = std::move(*text);
+  }
+  void read_hint(const ItemKey& key, const toml::node& node) {
+    if (auto text = text_of(key, node)) result_.hint = std::move(*text);
   }
 
-  std::optional<std::string> text_of(std::string_view name, const toml::node& node) {
-    const std::string where = "`requires." + std::string(name) + "`";
+  std::optional<std::string> text_of(const ItemKey& key, const toml::node& node,
+                                     const char* wanted = " must be text") {
     const auto* text = node.as_string();
     if (!text) {
-      mistake(node.source(),
-              where + (name == "command" ? " must be a list of text" : " must be text"));
+      mistake(node.source(), in_ticks(key.name) + wanted);
       return std::nullopt;
     }
     const std::string& value = text->get();
@@ -120,19 +97,59 @@ class RequirementReader {
                                 : value.find('\0') != value.npos ? "has a NUL character"
                                                                  : nullptr;
     if (!problem) return value;
-    mistake(node.source(), where + ": \"" + printable(value, 80) + "\" " + problem);
+    mistake(node.source(), in_ticks(key.name) + ": \"" + printable(value, 80) + "\" " + problem);
     return std::nullopt;
   }
 
-  void mistake(const toml::source_region& where, std::string what) {
-    mistakes_.push_back({where.begin.line, where.begin.column, std::move(what)});
-  }
-
-  std::vector<Mistake>& mistakes_;
   Requirement result_;
 };
 
+const std::vector<RequirementReader::KeyReader>& RequirementReader::keys() {
+  static const std::vector<KeyReader> all{
+      {{.name = "command",
+        .value = "list of text",
+        .example = "[\"java\", \"-version\"]",
+        .doc = "A program and its arguments, found as `command` of the manifest is. It must end "
+               "with exit code 0. It runs as the plugin would: user, sandbox, environment, "
+               "directory (with `user` and without `working_directory`: in `/`)."},
+       &RequirementReader::read_command},
+      {{.name = "version",
+        .value = "text",
+        .example = "\"17\"",
+        .doc = "The lowest version that `command` may print, numbers with dots: `\"17\"` or "
+               "`\"2.9.1\"`. Taken for the version is the first number with dots in its output, "
+               "else the first number, of the first 16 KiB of stdout, then of stderr. If absent, "
+               "any will do."},
+       &RequirementReader::read_version},
+      {{.name = "timeout",
+        .value = "duration",
+        .min = "10ms",
+        .max = "10m",
+        .default_value = "\"10s\"",
+        .example = "\"2s\"",
+        .doc = "How long `command` may take. It is ended then, with all that it has started."},
+       &RequirementReader::read_timeout},
+      {{.name = "file",
+        .value = "text",
+        .example = "\"/etc/kv/licence.key\"",
+        .doc = "Instead of `command`: a file that must exist; relative to the manifest's "
+               "directory."},
+       &RequirementReader::read_file},
+      {{.name = "hint",
+        .value = "text",
+        .required = true,
+        .example = "\"Install Java 17.\"",
+        .doc = "A sentence for whoever meets the failure, which says what to do."},
+       &RequirementReader::read_hint},
+  };
+  return all;
+}
+
 }  // namespace
+
+std::vector<ItemKey> requirement_keys() {
+  return keys_of<RequirementReader>(RequirementReader::keys());
+}
 
 Requirement read_requirement(const toml::table& table, std::vector<Mistake>& mistakes) {
   return RequirementReader(mistakes).read(table);

@@ -1,18 +1,17 @@
 #include "daemon/plugin/manifest_stop_step.h"
 
 #include <array>
-#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "daemon/plugin/manifest_item_reader.h"
 #include "daemon/plugin/printable.h"
 
 namespace plugind::plugin {
 namespace {
 
-constexpr std::chrono::milliseconds kShortest{1}, kLongest{3'600'000};
 constexpr std::string_view kAsk = "ask";
 constexpr std::array<std::pair<std::string_view, StopSignal>, 6> kSignals{
     {{"SIGTERM", StopSignal::kTerminate},
@@ -22,86 +21,92 @@ constexpr std::array<std::pair<std::string_view, StopSignal>, 6> kSignals{
      {"SIGUSR1", StopSignal::kUser1},
      {"SIGUSR2", StopSignal::kUser2}}};
 
-class StepReader {
- public:
-  explicit StepReader(std::vector<Mistake>& mistakes) : mistakes_(mistakes) {}
+std::vector<std::string_view> actions() {
+  std::vector<std::string_view> words{kAsk};
+  for (const auto& [word, signal] : kSignals) words.push_back(word);
+  return words;
+}
 
-  std::optional<StopStep> read(const toml::table& table) {
-    const std::size_t before = mistakes_.size();
-    for (const auto& [key, node] : table) read_key(key, node);
-    if (!table.contains("action") || !table.contains("timeout")) {
-      mistake(table.source(),
-              "`stop.steps`: a step needs an `action` and a `timeout`, for example { action = "
-              "\"SIGTERM\", timeout = \"5s\" }");
-    }
-    if (mistakes_.size() > before) return std::nullopt;
+/// With `mark` around each word.
+std::string listed(const std::vector<std::string_view>& words, char mark) {
+  std::string text;
+  for (const std::string_view word : words) {
+    text += (text.empty() ? "" : ", ") + (mark + std::string(word)) + mark;
+  }
+  return text;
+}
+
+class StepReader : ItemReader {
+ public:
+  using KeyReader = ItemKeyReader<StepReader>;
+
+  explicit StepReader(std::vector<Mistake>& mistakes) : ItemReader("stop.steps", mistakes) {}
+
+  static const std::vector<KeyReader>& keys();
+
+  StopStep read(const toml::table& table) {
+    read_keys<StepReader>(*this, keys(), table);
     return result_;
   }
 
  private:
-  void read_key(const toml::key& key, const toml::node& node) {
-    const std::string_view name = key.str();
-    if (name == "action") {
-      if (const auto text = text_of(name, node)) read_action(node, *text);
-    } else if (name == "timeout") {
-      if (const auto text = text_of(name, node)) read_timeout(node, *text);
-    } else {
-      std::string what = "unknown key `stop.steps." + printable(name, 80) + "`";
-      const std::string_view near = nearest(name, {"action", "timeout"});
-      if (!near.empty()) what += "; did you mean `" + std::string(near) + "`?";
-      mistake(key.source(), std::move(what));
-    }
+  void read_action(const ItemKey& key, const toml::node& node) {
+    if (const auto text = text_of(key, node)) set_action(key, node, *text);
+  }
+  void read_timeout(const ItemKey& key, const toml::node& node) {
+    if (const auto text = text_of(key, node)) set_duration(key, node, *text, result_.timeout);
   }
 
-  void read_action(const toml::node& node, const std::string& text) {
+  void set_action(const ItemKey& key, const toml::node& node, const std::string& text) {
     if (text == kAsk) return result_.signal.reset();
-    std::vector<std::string_view> words{kAsk};
     for (const auto& [word, signal] : kSignals) {
-      if (word == text) {
-        result_.signal = signal;
-        return;
-      }
-      words.push_back(word);
+      if (word != text) continue;
+      result_.signal = signal;
+      return;
     }
     if (text == "SIGKILL") {
-      return mistake(node.source(),
-                     "`stop.steps.action`: SIGKILL ends every stop by itself; leave this step out");
+      return mistake(node.source(), in_ticks(key.name) +
+                                        ": SIGKILL ends every stop by itself; leave this step out");
     }
-    std::string what = "`stop.steps.action` is one of ";
-    for (const std::string_view word : words) {
-      what += (word == kAsk ? "\"" : ", \"") + std::string(word) + "\"";
-    }
-    what += ", not \"" + printable(text, 80) + "\"";
+    const std::vector<std::string_view> words = actions();
+    std::string what = in_ticks(key.name) + " is one of " + listed(words, '"') + ", not \"" +
+                       printable(text, 80) + "\"";
     const std::string_view near = nearest(text, words);
     if (!near.empty()) what += "; did you mean \"" + std::string(near) + "\"?";
     mistake(node.source(), std::move(what));
   }
 
-  void read_timeout(const toml::node& node, const std::string& text) {
-    const auto value = parse_duration(printable(text, 80));
-    if (!value) {
-      mistake(node.source(), "`stop.steps.timeout`: " + value.error().message);
-    } else if (*value < kShortest || *value > kLongest) {
-      mistake(node.source(), "`stop.steps.timeout` must be from 1ms to 1h, not " + text);
-    } else {
-      result_.timeout = *value;
-    }
-  }
-
-  std::optional<std::string> text_of(std::string_view name, const toml::node& node) {
+  std::optional<std::string> text_of(const ItemKey& key, const toml::node& node) {
     if (const auto* text = node.as_string()) return text->get();
-    mistake(node.source(), "`stop.steps." + std::string(name) + "` must be text, for example " +
-                               (name == "action" ? "\"SIGTERM\"" : "\"5s\""));
+    mistake(node.source(),
+            in_ticks(key.name) + " must be text, for example " + std::string(key.example));
     return std::nullopt;
   }
 
-  void mistake(const toml::source_region& where, std::string what) {
-    mistakes_.push_back({where.begin.line, where.begin.column, std::move(what)});
-  }
-
-  std::vector<Mistake>& mistakes_;
   StopStep result_;
 };
+
+const std::vector<StepReader::KeyReader>& StepReader::keys() {
+  static const std::vector<KeyReader> all{
+      {{.name = "action",
+        .value = "one of " + listed(actions(), '`'),
+        .required = true,
+        .example = "\"SIGTERM\"",
+        .doc = "What is done. `ask`: the dialect's own request to end, which only `go-plugin` has. "
+               "A signal: it goes to every process of the tree; one that does nothing about it is "
+               "ended by any of them."},
+       &StepReader::read_action},
+      {{.name = "timeout",
+        .value = "duration",
+        .min = "1ms",
+        .max = "1h",
+        .required = true,
+        .example = "\"5s\"",
+        .doc = "The time until the next step is taken, if anything of the tree is left by then."},
+       &StepReader::read_timeout},
+  };
+  return all;
+}
 
 }  // namespace
 
@@ -112,8 +117,13 @@ std::string_view to_string(StopSignal signal) {
   return "unknown";
 }
 
+std::vector<ItemKey> stop_step_keys() { return keys_of<StepReader>(StepReader::keys()); }
+
 std::optional<StopStep> read_stop_step(const toml::table& table, std::vector<Mistake>& mistakes) {
-  return StepReader(mistakes).read(table);
+  const std::size_t before = mistakes.size();
+  const StopStep step = StepReader(mistakes).read(table);
+  if (mistakes.size() > before) return std::nullopt;
+  return step;
 }
 
 }  // namespace plugind::plugin

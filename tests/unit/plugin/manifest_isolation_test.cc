@@ -211,7 +211,7 @@ TEST(ManifestIsolationTest, TellsWhatIsWrongWithARequirement) {
   };
   EXPECT_EQ(
       mistakes("requires = [{ file = \"x\" }]"),
-      "kv.toml:3:13: `requires`: a requirement needs a `hint`, a sentence that says what to do");
+      "kv.toml:3:13: `requires.hint` is missing; write for example hint = \"Install Java 17.\"");
   EXPECT_EQ(wrong("file = \"x\", command = [\"y\"]"),
             "kv.toml:3:13: `requires`: a requirement has a `command` or a `file`");
   EXPECT_EQ(wrong("file = \"x\", version = \"1\""),

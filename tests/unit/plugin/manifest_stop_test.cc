@@ -67,12 +67,13 @@ TEST(ManifestStopTest, NoneAreOthersThanNoSteps) {
 }
 
 TEST(ManifestStopTest, TellsWhatIsWrongWithAStep) {
-  constexpr const char* kIncomplete =
-      "`stop.steps`: a step needs an `action` and a `timeout`, for example { action = \"SIGTERM\", "
-      "timeout = \"5s\" }";
-  EXPECT_EQ(wrong_step("action = \"SIGINT\""), std::string("kv.toml:4:15: ") + kIncomplete);
-  EXPECT_EQ(wrong_step("timeout = \"5s\""), std::string("kv.toml:4:15: ") + kIncomplete);
-  EXPECT_EQ(wrong_step(""), std::string("kv.toml:4:15: ") + kIncomplete);
+  const std::string no_action =
+      "kv.toml:4:15: `stop.steps.action` is missing; write for example action = \"SIGTERM\"";
+  const std::string no_timeout =
+      "kv.toml:4:15: `stop.steps.timeout` is missing; write for example timeout = \"5s\"";
+  EXPECT_EQ(wrong_step("action = \"SIGINT\""), no_timeout);
+  EXPECT_EQ(wrong_step("timeout = \"5s\""), no_action);
+  EXPECT_EQ(wrong_step(""), no_action + "\n" + no_timeout);
   EXPECT_EQ(wrong_step("action = \"SIGITN\", timeout = \"5s\""),
             "kv.toml:4:26: `stop.steps.action` is one of \"ask\", \"SIGTERM\", \"SIGINT\", "
             "\"SIGQUIT\", \"SIGHUP\", \"SIGUSR1\", \"SIGUSR2\", not \"SIGITN\"; did you mean "
