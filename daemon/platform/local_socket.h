@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <expected>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -28,11 +29,22 @@ std::expected<void, Error> check_socket_path(const std::string& path);
 /// file if it is still ours, then the lock.
 class LocalSocket {
  public:
-  /// The directory must exist.  A socket that a dead daemon left is replaced.
+  /// The directory must exist.  A socket that a dead daemon left is replaced; while somebody still
+  /// clears it away (clear_away) this waits for that, for 5 s at most.
   /// Errors: SocketPathTooLong (length and limit); SocketInUse (with the pid of the holder if it is
   /// known), also when something else than a socket is at the path; System.
   static std::expected<LocalSocket, Error> listen(const std::filesystem::path& path,
                                                   LocalSocketOptions options = {});
+
+  /// Removes the socket and the lock that a dead daemon left at `path`, and calls `more` before it
+  /// lets the lock go.  Where something living holds one of them nothing is done.
+  static void clear_away(const std::filesystem::path& path, const std::function<void()>& more);
+
+  /// What listen() would refuse about `path`, as far as looking tells.  Whether somebody listens
+  /// there already is not asked: it may be the daemon that is to have the same options.  A
+  /// directory that is not there is told unless the caller `makes_directory`.  Errors as for
+  /// listen().
+  static std::expected<void, Error> check(const std::filesystem::path& path, bool makes_directory);
 
   LocalSocket(LocalSocket&& other) noexcept;
   LocalSocket& operator=(LocalSocket&& other) noexcept;

@@ -1,6 +1,7 @@
 // The runtime directory: sockets and the instances' temporary files.
 #pragma once
 
+#include <array>
 #include <expected>
 #include <filesystem>
 #include <string>
@@ -28,6 +29,16 @@ class RuntimeDir {
   static std::expected<RuntimeDir, Error> open(const std::filesystem::path& path,
                                                Reach reach = Reach::kOwner);
 
+  /// One that open() has made.  Makes and changes nothing.  Errors: RuntimeDirUnsafe; System, also
+  /// if it is not there.
+  static std::expected<RuntimeDir, Error> existing(const std::filesystem::path& path);
+
+  /// What open() would refuse about `path`, and a control_socket() in it that would be too long; as
+  /// far as looking tells, for the user who asks.  Makes and changes nothing.  Errors as for
+  /// open(), and SocketPathTooLong.
+  static std::expected<void, Error> check(const std::filesystem::path& path,
+                                          Reach reach = Reach::kOwner);
+
   /// Removes what a dead daemon left below plugins/, instances/ and users/.  Only for the one
   /// daemon that may be here: call it once the front socket's lock is held (local_socket.h).
   std::expected<void, Error> clear_leftovers() const;
@@ -43,6 +54,10 @@ class RuntimeDir {
 
  private:
   explicit RuntimeDir(std::filesystem::path path) : path_(std::move(path)) {}
+  /// path() and its subdirectories, in the order in which they are made.
+  std::array<std::filesystem::path, 4> all() const {
+    return {path(), plugins(), instances(), users()};
+  }
   std::filesystem::path path_;
 };
 

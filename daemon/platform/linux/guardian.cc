@@ -1,22 +1,29 @@
 #include "daemon/platform/guardian.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <climits>
 #include <csignal>
 #include <ctime>
 #include <filesystem>
+#include <new>
+#include <string>
 
 #include "daemon/platform/linux/cgroup.h"
 #include "daemon/platform/linux/cgroup_limits.h"
 #include "daemon/platform/linux/process_sweep.h"
+#include "daemon/platform/local_socket.h"
 #include "daemon/platform/posix/errno_error.h"
+#include "daemon/platform/runtime_dir.h"
 
 namespace plugind::platform {
 namespace {
@@ -24,6 +31,14 @@ namespace {
 using std::chrono::milliseconds;
 
 std::int64_t guardian_of_this = 0;
+
+/// In memory that guardian and daemon share: the daemon knows its options after the fork only.
+struct Entrusted {
+  std::atomic<bool> told = false;
+  char runtime_dir[PATH_MAX];
+  char socket[PATH_MAX];
+};
+Entrusted* entrusted = nullptr;
 
 constexpr int kForwarded[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
 // A process that the kernel has not ended by then hangs in a driver.
@@ -92,6 +107,17 @@ void end_leftovers(pid_t daemon) {
   } while (std::chrono::steady_clock::now() < deadline);
 }
 
+/// What is left of a daemon that could not clean up.
+void clear_files() {
+  if (!entrusted->told.load(std::memory_order_acquire)) return;
+  LocalSocket::clear_away(entrusted->socket, [] {
+    // Whatever stays behind is removed by the next daemon's start.
+    if (const auto directory = RuntimeDir::existing(entrusted->runtime_dir)) {
+      [[maybe_unused]] const auto cleared = directory->clear_leftovers();
+    }
+  });
+}
+
 [[noreturn]] void end_like(int status) {
   if (WIFEXITED(status)) ::_exit(WEXITSTATUS(status));
   const int signal = WTERMSIG(status);
@@ -115,6 +141,7 @@ void end_leftovers(pid_t daemon) {
   [[maybe_unused]] const int changed = ::chdir("/");
   const int status = follow(daemon);
   end_leftovers(daemon);
+  if (WIFSIGNALED(status)) clear_files();
   end_like(status);
 }
 
@@ -129,6 +156,10 @@ std::expected<void, Error> become_guarded() {
   if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) {
     return system_error("cannot become a child subreaper", errno);
   }
+  void* const shared =
+      ::mmap(nullptr, sizeof(Entrusted), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared == MAP_FAILED) return system_error("cannot get memory to share", errno);
+  entrusted = new (shared) Entrusted;
   // An inherited SIG_IGN would make the kernel throw the daemon's exit status away.
   ::signal(SIGCHLD, SIG_DFL);
   // Blocked before the fork, so that the guardian misses none.
@@ -153,6 +184,24 @@ std::expected<void, Error> become_guarded() {
   ::sigprocmask(SIG_SETMASK, &old, nullptr);
   guardian_of_this = guardian;
   return {};
+}
+
+void entrust_to_guardian(const std::filesystem::path& runtime_dir,
+                         const std::filesystem::path& socket) {
+  // The socket's lock guards the directory that it is in.
+  if (entrusted == nullptr || socket.parent_path() != runtime_dir) return;
+  // The guardian works elsewhere.
+  const auto keep = [](char(&place)[PATH_MAX], const std::filesystem::path& path) {
+    std::error_code ec;
+    const std::string text = std::filesystem::absolute(path, ec).string();
+    if (ec || text.size() >= sizeof(place)) return false;
+    text.copy(place, text.size());
+    place[text.size()] = '\0';
+    return true;
+  };
+  if (keep(entrusted->runtime_dir, runtime_dir) && keep(entrusted->socket, socket)) {
+    entrusted->told.store(true, std::memory_order_release);
+  }
 }
 
 std::int64_t guardian_pid() { return guardian_of_this; }

@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "daemon/platform/local_socket.h"
+#include "daemon/platform/posix/can_make.h"
 #include "daemon/platform/posix/errno_error.h"
 #include "daemon/platform/posix/unique_fd.h"
 
@@ -125,6 +127,30 @@ std::expected<void, Error> set_mode(const std::filesystem::path& path, mode_t mo
   return {};
 }
 
+std::expected<void, Error> check_private_dir(const std::filesystem::path& path) {
+  UniqueFd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!directory) {
+    if (errno == ENOTDIR || errno == ELOOP) {
+      return unsafe(path.string(), "is not a directory, or is a symbolic link",
+                    "rm " + path.string());
+    }
+    if (errno == EACCES) {
+      return unsafe(path.string(), "cannot be opened by uid " + std::to_string(::geteuid()),
+                    "chown " + std::to_string(::geteuid()) + " " + path.string() +
+                        " && chmod 0700 " + path.string());
+    }
+    return system_error("cannot open the directory " + path.string(), errno);
+  }
+  return check_private(directory.get(), path.string());
+}
+
+std::expected<void, Error> check_absolute(const std::filesystem::path& path) {
+  if (path.is_absolute()) return {};
+  return std::unexpected(
+      make_error(Reason::kConfigInvalid,
+                 "the runtime directory " + path.string() + " is not an absolute path"));
+}
+
 mode_t mode_of(Reach reach) { return reach == Reach::kOthers ? 0711 : 0700; }
 
 /// Others are to pass through the runtime directory on their way to its sockets.
@@ -160,36 +186,18 @@ std::expected<void, Error> make_private_dir(const std::filesystem::path& path) {
   if (made) {
     if (auto set = set_mode(path, 0700); !set) return set;
   }
-  UniqueFd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!directory) {
-    if (errno == ENOTDIR || errno == ELOOP) {
-      return unsafe(path.string(), "is not a directory, or is a symbolic link",
-                    "rm " + path.string());
-    }
-    if (errno == EACCES) {
-      return unsafe(path.string(), "cannot be opened by uid " + std::to_string(::geteuid()),
-                    "chown " + std::to_string(::geteuid()) + " " + path.string() +
-                        " && chmod 0700 " + path.string());
-    }
-    return system_error("cannot open the directory " + path.string(), errno);
-  }
-  return check_private(directory.get(), path.string());
+  return check_private_dir(path);
 }
 
 std::expected<RuntimeDir, Error> RuntimeDir::open(const std::filesystem::path& path, Reach reach) {
-  if (!path.is_absolute()) {
-    return std::unexpected(
-        make_error(Reason::kConfigInvalid,
-                   "the runtime directory " + path.string() + " is not an absolute path"));
-  }
+  if (auto absolute = check_absolute(path); !absolute) return std::unexpected(absolute.error());
   std::error_code ec;
   std::filesystem::create_directories(path.parent_path(), ec);
   if (ec)
     return system_error("cannot make the directory " + path.parent_path().string(), ec.value());
   RuntimeDir result(path);
   const bool is_new = !std::filesystem::exists(path, ec);
-  for (const auto& directory :
-       {result.path_, result.plugins(), result.instances(), result.users()}) {
+  for (const auto& directory : result.all()) {
     if (auto made = make_private_dir(directory); !made) return std::unexpected(made.error());
   }
   if (is_new) {
@@ -204,6 +212,29 @@ std::expected<RuntimeDir, Error> RuntimeDir::open(const std::filesystem::path& p
     if (auto passable = check_passable(path); !passable) return std::unexpected(passable.error());
   }
   return result;
+}
+
+std::expected<RuntimeDir, Error> RuntimeDir::existing(const std::filesystem::path& path) {
+  RuntimeDir result(path);
+  for (const auto& directory : result.all()) {
+    if (auto safe = check_private_dir(directory); !safe) return std::unexpected(safe.error());
+  }
+  return result;
+}
+
+std::expected<void, Error> RuntimeDir::check(const std::filesystem::path& path, Reach reach) {
+  if (auto absolute = check_absolute(path); !absolute) return absolute;
+  const RuntimeDir looked_at(path);
+  if (auto fits = check_socket_path(looked_at.control_socket()); !fits) return fits;
+  struct stat info;
+  for (const auto& directory : looked_at.all()) {
+    const bool there = ::lstat(directory.c_str(), &info) == 0;
+    const auto usable =
+        there ? check_private_dir(directory) : can_make_directory("directory", directory);
+    if (!usable) return usable;
+  }
+  if (reach == Reach::kOwner || ::lstat(path.c_str(), &info) != 0) return {};
+  return check_passable(path);
 }
 
 std::expected<void, Error> RuntimeDir::clear_leftovers() const {

@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "daemon/platform/posix/can_make.h"
 #include "daemon/platform/posix/errno_error.h"
 #include "daemon/platform/posix/unique_fd.h"
 
@@ -104,15 +105,7 @@ std::expected<void, Error> make_log_dir(const std::filesystem::path& path) {
 std::expected<void, Error> check_log_dir(const std::filesystem::path& path) {
   struct stat info;
   if (::stat(path.c_str(), &info) == 0) return check_existing(path);
-  const auto cannot_make = [&](const std::filesystem::path& above, int error) {
-    return system_error("cannot make the log directory " + path.string() + " in " + above.string(),
-                        error);
-  };
-  if (errno != ENOENT) return cannot_make(path.parent_path(), errno);
-  for (std::filesystem::path above = path.parent_path();; above = above.parent_path()) {
-    if (::faccessat(AT_FDCWD, above.c_str(), W_OK | X_OK, AT_EACCESS) == 0) return {};
-    if (errno != ENOENT || above == above.parent_path()) return cannot_make(above, errno);
-  }
+  return can_make_directory("log directory", path);
 }
 
 class RotatedFile::Impl {

@@ -6,10 +6,13 @@
 
 #include <boost/asio/detached.hpp>
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
 #include "daemon/platform/linux/cgroup.h"
+#include "daemon/platform/local_socket.h"
+#include "daemon/platform/runtime_dir.h"
 #include "daemon/platform/signals.h"
 #include "process_test.h"
 
@@ -20,8 +23,8 @@ void say(const std::string& text) {
   if (::write(STDOUT_FILENO, text.data(), text.size()) < 0) ::_exit(99);
 }
 
-/// A daemon with one tree.  SIGTERM: exit code 7, leaving the tree behind on purpose, as a daemon
-/// with a defect would.  SIGQUIT: everything is stopped.
+/// A daemon with one tree, and a file in its runtime directory.  SIGTERM: exit code 7, leaving both
+/// behind on purpose, as a daemon with a defect would.  SIGQUIT: everything is stopped.
 int guarded_daemon(const std::vector<std::string>& arguments) {
   if (!become_guarded() || !block_signals()) return 90;
   say("daemon " + std::to_string(::getpid()) + "\n");
@@ -30,6 +33,13 @@ int guarded_daemon(const std::vector<std::string>& arguments) {
       ProcessTrees::open(io.get_executor(), arguments.at(0) == "cgroup" ? TreeKeeping::kBest
                                                                         : TreeKeeping::kSweepOnly);
   if (!trees) return 91;
+  const auto runtime_dir = RuntimeDir::open(arguments.at(1));
+  if (!runtime_dir) return 93;
+  const auto socket = LocalSocket::listen(runtime_dir->path() / "front.sock");
+  if (!socket) return 94;
+  entrust_to_guardian(runtime_dir->path(), socket->path());
+  std::filesystem::create_directory(runtime_dir->instances() / "1");
+  std::ofstream(runtime_dir->instances() / "1" / "file") << "something";
   SpawnRequest request;
   request.executable = own_executable();
   request.arguments = child_arguments("tree");
@@ -77,7 +87,8 @@ class GuardianTest : public testing::TestWithParam<TreeKeeping> {
       ::dup(STDOUT_FILENO);  // inherited by the guardian, as from a careless starter
       const std::string self = own_executable();
       const char* way = GetParam() == TreeKeeping::kBest ? "cgroup" : "sweep";
-      ::execl(self.c_str(), self.c_str(), "--child", "guarded-daemon", way, nullptr);
+      ::execl(self.c_str(), self.c_str(), "--child", "guarded-daemon", way, runtime_.c_str(),
+              nullptr);
       ::_exit(89);
     }
     writing.reset();
@@ -115,6 +126,19 @@ class GuardianTest : public testing::TestWithParam<TreeKeeping> {
     }
   }
 
+  /// Files and sockets in its runtime directory; its own directories stay.
+  std::vector<std::filesystem::path> files() const {
+    std::vector<std::filesystem::path> found;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(runtime_)) {
+      if (entry.path().parent_path() != runtime_ || !entry.is_directory()) {
+        found.push_back(entry.path());
+      }
+    }
+    return found;
+  }
+
+  TemporaryDirectory directory_;
+  const std::filesystem::path runtime_ = directory_.path() / "runtime";
   pid_t guardian_ = -1;
   UniqueFd output_;
   std::optional<int> status_;
@@ -131,6 +155,21 @@ TEST_P(GuardianTest, EndsWhatAKilledDaemonLeft) {
   EXPECT_EQ(WTERMSIG(status), SIGKILL);
   for (const auto& [word, watched] : processes_) EXPECT_FALSE(watched.living()) << word;
   expect_nothing_left();
+  EXPECT_EQ(files(), std::vector<std::filesystem::path>{});
+}
+
+TEST_P(GuardianTest, LeavesTheFilesOfADaemonThatHasTakenThePlace) {
+  const auto daemon = static_cast<pid_t>(processes_.at("daemon").pid());
+  ASSERT_EQ(::kill(guardian_, SIGSTOP), 0);
+  ::kill(daemon, SIGKILL);
+  ASSERT_TRUE(processes_.at("daemon").ended());
+  const auto next = LocalSocket::listen(runtime_ / "front.sock");
+  ASSERT_TRUE(next) << next.error().message;
+  ASSERT_EQ(::kill(guardian_, SIGCONT), 0);
+  guardian_status();
+  EXPECT_TRUE(std::filesystem::exists(runtime_ / "front.sock"));
+  EXPECT_TRUE(std::filesystem::exists(runtime_ / "instances" / "1" / "file"))
+      << "the next daemon removes that itself";
 }
 
 TEST_P(GuardianTest, TheDaemonStopsEverythingWhenTheGuardianIsKilled) {
@@ -145,6 +184,7 @@ TEST_P(GuardianTest, PassesSignalsAndTheExitCodeOn) {
   const int status = guardian_status();
   ASSERT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), 7);
+  EXPECT_FALSE(files().empty()) << "who ends by itself has tidied up, or has a reason";
   for (const auto& [word, watched] : processes_) EXPECT_FALSE(watched.living()) << word;
   expect_nothing_left();
 }

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <csignal>
 #include <fstream>
+#include <thread>
 
 #include "daemon/platform/posix/unix_listener.h"
 #include "test_support.h"
@@ -33,9 +34,68 @@ class LocalSocketTest : public testing::Test {
     return ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof(*address)) == 0;
   }
 
+  /// A process listens there, and is killed.
+  void leave_behind() {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      const auto socket = LocalSocket::listen(path_);
+      ::raise(socket ? SIGKILL : SIGABRT);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    ASSERT_TRUE(fs::exists(path_) && fs::exists(lock_));
+  }
+  /// How many descriptors of this process lead to the lock.
+  int descriptors() const {
+    int count = 0;
+    for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
+      std::error_code ec;
+      if (fs::read_symlink(entry.path(), ec) == lock_) ++count;
+    }
+    return count;
+  }
+
   TemporaryDirectory directory_;
   fs::path path_ = directory_.path() / "front.sock";
+  fs::path lock_ = directory_.path() / "front.sock.lock";
 };
+
+TEST_F(LocalSocketTest, ClearsAwayWhatADeadHolderLeft) {
+  leave_behind();
+  bool more = false;
+  LocalSocket::clear_away(path_, [&] {
+    more = true;
+    EXPECT_FALSE(fs::exists(path_));
+    EXPECT_TRUE(fs::exists(lock_)) << "it is held meanwhile";
+  });
+  EXPECT_TRUE(more);
+  EXPECT_TRUE(fs::is_empty(directory_.path()));
+  LocalSocket::clear_away(path_, [] { ADD_FAILURE() << "there is nothing"; });
+  EXPECT_TRUE(fs::is_empty(directory_.path()));
+}
+
+TEST_F(LocalSocketTest, WhoStartsMeanwhileWaitsUntilAllIsClearedAway) {
+  leave_behind();
+  std::expected<LocalSocket, Error> next = std::unexpected(make_error(Reason::kInternal, ""));
+  std::thread starter;
+  LocalSocket::clear_away(path_, [&] {
+    starter = std::thread([&] { next = LocalSocket::listen(path_); });
+    const auto deadline = std::chrono::steady_clock::now() + kDeadline;
+    while (descriptors() < 2) ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+  });
+  starter.join();
+  ASSERT_TRUE(next) << next.error().message;
+  EXPECT_TRUE(answers(path_));
+}
+
+TEST_F(LocalSocketTest, ClearsNothingAwayThatIsAlive) {
+  const auto socket = LocalSocket::listen(path_);
+  ASSERT_TRUE(socket) << socket.error().message;
+  LocalSocket::clear_away(path_, [] { ADD_FAILURE() << "it is not ours"; });
+  EXPECT_TRUE(answers(path_));
+  EXPECT_TRUE(fs::exists(lock_));
+}
 
 TEST_F(LocalSocketTest, ListensPrivatelyAndCleansUp) {
   {
@@ -155,6 +215,32 @@ TEST_F(LocalSocketTest, SomethingElseIsLeftAlone) {
   std::ofstream(path_) << "precious";
   expect_error(path_, Reason::kSocketInUse, "is not a socket");
   EXPECT_EQ(fs::file_size(path_), 8u);
+}
+
+TEST_F(LocalSocketTest, ACheckTellsWhatIsInTheWayAndMakesNothing) {
+  const auto told = [](const fs::path& path, bool makes_directory = false) {
+    const auto looked = LocalSocket::check(path, makes_directory);
+    return looked ? "" : looked.error().message;
+  };
+  EXPECT_EQ(told(path_), "");
+  EXPECT_TRUE(fs::is_empty(directory_.path()));
+  const fs::path nowhere = directory_.path() / "none" / "front.sock";
+  EXPECT_EQ(told(nowhere, true), "");
+  EXPECT_NE(told(nowhere).find("cannot make the socket " + nowhere.string() +
+                               ": No such file or directory (ENOENT); its directory must be there"),
+            std::string::npos)
+      << told(nowhere);
+  const fs::path file = directory_.path() / "file";
+  std::ofstream(file) << "precious";
+  EXPECT_EQ(told(file), LocalSocket::listen(file).error().message);
+  fs::permissions(file, fs::perms::all);
+  EXPECT_NE(told(file / "front.sock").find("Not a directory (ENOTDIR)"), std::string::npos);
+  const fs::path longer = directory_.path() / std::string(108, 'x');
+  EXPECT_EQ(told(longer, true), LocalSocket::listen(longer).error().message);
+  // One that runs is asked about what is to be its next configuration.
+  const auto held = LocalSocket::listen(path_);
+  ASSERT_TRUE(held);
+  EXPECT_EQ(told(path_), "");
 }
 
 TEST_F(LocalSocketTest, RemovesOnlyItsOwnFile) {

@@ -21,11 +21,21 @@ mode_t mode_of(const fs::path& path) {
 class RuntimeDirTest : public testing::Test {
  protected:
   void expect_unsafe(const fs::path& path, const std::string& words) {
+    const auto looked = RuntimeDir::check(path);
     const auto result = RuntimeDir::open(path);
+    ASSERT_FALSE(looked);
     ASSERT_FALSE(result);
+    EXPECT_EQ(looked.error().reason, result.error().reason);
+    EXPECT_EQ(looked.error().message, result.error().message);
     EXPECT_EQ(result.error().reason, Reason::kRuntimeDirUnsafe) << result.error().message;
     EXPECT_NE(result.error().message.find(words), std::string::npos) << result.error().message;
     EXPECT_NE(result.error().message.find(path.string()), std::string::npos);
+  }
+
+  static std::expected<void, Error> opened(const fs::path& path) {
+    const auto result = RuntimeDir::open(path);
+    if (!result) return std::unexpected(result.error());
+    return {};
   }
 
   TemporaryDirectory directory_;
@@ -66,9 +76,42 @@ TEST_F(RuntimeDirTest, RefusesAnUnsafeSubdirectory) {
   fs::create_directories(path_ / "instances");
   ::chmod(path_.c_str(), 0700);
   ::chmod((path_ / "instances").c_str(), 0777);
-  const auto result = RuntimeDir::open(path_);
-  ASSERT_FALSE(result);
-  EXPECT_EQ(result.error().reason, Reason::kRuntimeDirUnsafe);
+  for (const auto& refusal : {RuntimeDir::check(path_), opened(path_)}) {
+    ASSERT_FALSE(refusal);
+    EXPECT_EQ(refusal.error().reason, Reason::kRuntimeDirUnsafe);
+  }
+}
+
+TEST_F(RuntimeDirTest, ACheckMakesAndChangesNothing) {
+  EXPECT_TRUE(RuntimeDir::check(path_, Reach::kOthers));
+  EXPECT_TRUE(fs::is_empty(directory_.path()));
+  fs::create_directories(path_);
+  ::chmod(path_.c_str(), 0700);
+  EXPECT_TRUE(RuntimeDir::check(path_));
+  EXPECT_TRUE(fs::is_empty(path_));
+  ASSERT_TRUE(RuntimeDir::open(path_));
+  ::chmod((path_ / "plugins").c_str(), 0755);
+  EXPECT_TRUE(RuntimeDir::check(path_));
+  EXPECT_EQ(mode_of(path_ / "plugins"), 0755u);
+}
+
+TEST_F(RuntimeDirTest, ACheckTellsWhatCannotBeMade) {
+  std::ofstream(directory_.path() / "file") << "x";
+  fs::permissions(directory_.path() / "file", fs::perms::all);
+  const fs::path path = directory_.path() / "file" / "plugind";
+  const auto looked = RuntimeDir::check(path);
+  ASSERT_FALSE(looked);
+  EXPECT_EQ(looked.error().message, "cannot make the directory " + path.string() + " in " +
+                                        path.parent_path().string() +
+                                        ": Not a directory (ENOTDIR)");
+}
+
+TEST_F(RuntimeDirTest, ACheckTellsThatTheDaemonsOwnSocketHasNoRoom) {
+  const fs::path path = directory_.path() / std::string(100, 'x');
+  const auto looked = RuntimeDir::check(path);
+  ASSERT_FALSE(looked);
+  EXPECT_EQ(looked.error().reason, Reason::kSocketPathTooLong);
+  EXPECT_NE(looked.error().message.find(path.string()), std::string::npos);
 }
 
 TEST_F(RuntimeDirTest, RefusesWhatBelongsToSomebodyElse) {
@@ -99,13 +142,17 @@ TEST_F(RuntimeDirTest, OthersMayPassToTheSocketsIfTheyAreToAndNoFurther) {
 TEST_F(RuntimeDirTest, ADirectoryThatIsThereKeepsItsModeAndMustLetOthersPass) {
   fs::create_directories(path_);
   ::chmod(path_.c_str(), 0700);
+  const auto looked = RuntimeDir::check(path_, Reach::kOthers);
   const auto closed = RuntimeDir::open(path_, Reach::kOthers);
+  ASSERT_FALSE(looked);
   ASSERT_FALSE(closed);
+  EXPECT_EQ(looked.error().message, closed.error().message);
   EXPECT_EQ(closed.error().reason, Reason::kConfigInvalid);
   EXPECT_NE(closed.error().message.find("has mode 0700"), std::string::npos);
   EXPECT_NE(closed.error().message.find("run chmod 0711 " + path_.string()), std::string::npos);
   for (const mode_t mode : {0710, 0711, 0755}) {
     ::chmod(path_.c_str(), mode);
+    EXPECT_TRUE(RuntimeDir::check(path_, Reach::kOthers)) << mode;
     EXPECT_TRUE(RuntimeDir::open(path_, Reach::kOthers)) << mode;
     EXPECT_EQ(mode_of(path_), mode);
   }
@@ -118,9 +165,10 @@ TEST_F(RuntimeDirTest, RefusesASymbolicLink) {
 }
 
 TEST_F(RuntimeDirTest, RefusesARelativePath) {
-  const auto result = RuntimeDir::open("plugind");
-  ASSERT_FALSE(result);
-  EXPECT_EQ(result.error().reason, Reason::kConfigInvalid);
+  for (const auto& refusal : {RuntimeDir::check("plugind"), opened("plugind")}) {
+    ASSERT_FALSE(refusal);
+    EXPECT_EQ(refusal.error().reason, Reason::kConfigInvalid);
+  }
 }
 
 TEST_F(RuntimeDirTest, ClearsWhatADeadDaemonLeft) {
