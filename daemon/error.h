@@ -57,7 +57,7 @@ enum class StatusCode : std::int32_t {
   X(PluginCrashed,        "PLUGIN_CRASHED",         Unavailable,        "The plugin's process ended during the call.")                   \
   X(PluginUnhealthy,      "PLUGIN_UNHEALTHY",       Unavailable,        "The plugin failed its health checks and was killed during the call.") \
   X(PluginProtocolError,  "PLUGIN_PROTOCOL_ERROR",  Unavailable,        "The plugin broke the HTTP/2 or gRPC protocol, or closed its connection.") \
-  X(PluginStopped,        "PLUGIN_STOPPED",         Unavailable,        "The plugin was stopped by an operator while the call ran.")     \
+  X(PluginStopped,        "PLUGIN_STOPPED",         Unavailable,        "The plugin is stopped, or was while the call ran: by an operator, a changed manifest, the end of its host or that of plugind.") \
   X(UpgradeRuns,          "UPGRADE_IN_PROGRESS",    FailedPrecondition, "Another upgrade of the plugin has not ended yet.")              \
   X(CrashLoop,            "CRASH_LOOP",             Unavailable,        "The plugin failed too often in a short time and is not started again by itself.") \
   X(StartModeManual,      "START_MODE_MANUAL",      Unavailable,        "The plugin is started by an operator only and is not running.") \

@@ -29,6 +29,11 @@ constexpr const char* kLongestSocketName = "plugin4294967295";
 // Plugins whose noise is remembered.
 constexpr std::size_t kMostNoisy = 1'024;
 
+// To whom nothing but noise came.
+constexpr std::string_view kNoHandshake =
+    "a go-plugin plugin prints its handshake first: correct `dialect`, or name a program in "
+    "`command` that serves a plugin";
+
 // What go-plugin prints when the cookie is not what the plugin expects.
 constexpr std::string_view kWrongCookie = "This binary is a plugin";
 
@@ -72,10 +77,7 @@ class GoPluginGreeting : public Greeting {
     co_await line_came_.wait();
     if (reader_.overflowed()) {
       co_return std::unexpected(
-          make_error(Reason::kHandshakeInvalid,
-                     reader_.describe_noise() +
-                         "; a go-plugin plugin prints its handshake first. Is `dialect` "
-                         "right, and does the program serve a plugin?"));
+          make_error(Reason::kHandshakeInvalid, reader_.describe_noise(), kNoHandshake, "; "));
     }
     const plugin::Manifest& manifest = context_.manifest;
     auto handshake =
@@ -116,8 +118,10 @@ class GoPluginGreeting : public Greeting {
                                                    " within " + describe(after) + " of its start");
     }
     if (const std::string noise = reader_.describe_noise(); !noise.empty()) {
-      return make_error(Reason::kHandshakeInvalid,
-                        "it gave no go-plugin handshake within " + describe(after) + "; " + noise);
+      return make_error(
+          Reason::kHandshakeInvalid,
+          "it gave no go-plugin handshake within " + describe(after) + "; " + noise,
+          std::string(kNoHandshake) + ", or raise start.timeout if it is slow to start", "; ");
     }
     return make_error(Reason::kStartTimeout,
                       "it printed nothing to stdout within " + describe(after) +
@@ -139,7 +143,8 @@ class GoPluginGreeting : public Greeting {
              "; make go-plugin.cookie_key and go-plugin.cookie_value the MagicCookieKey and "
              "MagicCookieValue of the plugin's source";
     }
-    return reader_.line().empty() ? reader_.describe_noise() : "";
+    const std::string noise = reader_.line().empty() ? reader_.describe_noise() : "";
+    return noise.empty() ? "" : noise + "; " + std::string(kNoHandshake);
   }
 
  private:

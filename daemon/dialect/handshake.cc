@@ -130,7 +130,11 @@ std::expected<Handshake, Error> parse_handshake(std::string_view line,
         "it speaks Go's net/rpc, not gRPC (its handshake ends without \"|grpc\"); plugind needs a "
         "plugin that serves gRPC: set GRPCServer in its ServeConfig and implement GRPCPlugin");
   }
-  if (protocol != "grpc") return unsupported("it speaks " + quoted(protocol) + ", not gRPC");
+  if (protocol != "grpc") {
+    return unsupported("it speaks " + quoted(protocol) +
+                       ", not gRPC; plugind needs a plugin that serves gRPC: set GRPCServer in its "
+                       "ServeConfig, or install a build that does");
+  }
   if (fields.size() > 5 && fields[5].size() > kShortestCertificate) {
     return unsupported(
         "it wants TLS (its handshake has a certificate), although plugind did not ask for "

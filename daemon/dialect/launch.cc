@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/asio/experimental/awaitable_operators.hpp>
+#include <optional>
 #include <utility>
 
 #include "daemon/dialect/requirements.h"
@@ -20,6 +21,10 @@ namespace {
 constexpr milliseconds kDeathGrace{200};
 // The kernel needs a moment to end killed processes; one that cannot be killed is given up on.
 constexpr milliseconds kKillBound{5'000};
+// What to do about an end of which no more is known.
+constexpr const char* kTryByHand =
+    "run its `command` by hand to see why; variables that it misses go into `env` or `env_allow` "
+    "of the manifest";
 constexpr std::size_t kStderrLines = 5;
 constexpr std::size_t kStderrBytes = 1'024;
 
@@ -61,11 +66,16 @@ std::string sandbox_note(const plugin::Sandbox& sandbox) {
 
 Error exited(const plugin::ExitStatus& status, milliseconds after, const std::string& explanation,
              const plugin::Manifest& manifest) {
-  Error error = make_error(Reason::kStartExited, "it ended with " + status.describe() + " after " +
-                                                     describe(after) + ", before it was ready" +
-                                                     status.memory_remedy(manifest.limits) +
-                                                     sandbox_note(manifest.sandbox));
-  if (!explanation.empty()) error.message += "; " + explanation;
+  const std::string memory_remedy = status.memory_remedy(manifest.limits);
+  Error error =
+      make_error(Reason::kStartExited, "it ended with " + status.describe() + " after " +
+                                           describe(after) + ", before it was ready" +
+                                           memory_remedy + sandbox_note(manifest.sandbox));
+  if (!explanation.empty()) {
+    error.message += "; " + explanation;
+  } else if (memory_remedy.empty()) {
+    error.message += std::string("; ") + kTryByHand;
+  }
   status.add_details(error);
   return error;
 }
@@ -215,6 +225,8 @@ asio::awaitable<std::expected<plugin::Started, Error>> launch(StartContext conte
   auto process = context.processes.spawn(std::move(*spec));
   if (!process) co_return std::unexpected(std::move(process.error()));
 
+  std::optional<plugin::ShownProcess> shown(std::in_place, context, **process);
+
   // If this coroutine is cancelled, the awaits throw and ~Process ends the tree.
   auto greeted = co_await race(context, **process, *greeting, last_output);
   if (greeted) {
@@ -227,6 +239,7 @@ asio::awaitable<std::expected<plugin::Started, Error>> launch(StartContext conte
   if (context.failed != nullptr) {
     *context.failed = {(*process)->pid(), (*process)->exit_status(), lives, error.message};
   }
+  shown.reset();
   process->reset();
   append_stderr(error, context);
   co_return std::unexpected(std::move(error));

@@ -32,7 +32,7 @@ class Greeting {
   virtual boost::asio::awaitable<std::expected<Greeted, Error>> greet() = 0;
   /// Why it is not ready yet, now that start.timeout is over.
   virtual Error timed_out(std::chrono::milliseconds after) = 0;
-  /// More about an exit before the greeting: "" or a sentence.
+  /// More about an exit before the greeting, and what to do about it: "" or a sentence.
   virtual std::string explain_exit() = 0;
 };
 

@@ -56,7 +56,8 @@ void Call::on_request(wire::HeaderList& headers, bool end_stream) {
 }
 
 void Call::route() {
-  auto target = context_.router.route(downstream_->bound_plugin(), request_);
+  auto target =
+      context_.router.route(downstream_->bound_plugin(), request_, downstream_->go_plugin_use());
   if (!target) return answer(target.error());
   plugin_ = std::move(target->plugin);
   const platform::PeerIdentity& peer = downstream_->host().peer;
@@ -74,8 +75,9 @@ void Call::route() {
   if (!plugin_) return forward_to_control();
   plugin_->count_call();
   downstream_->note_plugin_call();
-  if (plugin_->manifest().dialect == plugin::DialectKind::kGoPlugin && answer_lifecycle_call()) {
-    return;
+  if (plugin_->manifest().dialect == plugin::DialectKind::kGoPlugin) {
+    downstream_->go_plugin_use().calls(plugin_->name());
+    if (answer_lifecycle_call()) return;
   }
   if (const auto begun = plugin_->begin_call(); !begun) return answer(begun.error());
   counted_ = true;

@@ -19,8 +19,17 @@ Downstream::Downstream(Context& context, Transport::Socket socket, std::string b
           static_cast<wire::SessionHandler&>(*this), static_cast<Transport::Owner&>(*this))),
       idle_(context.deadlines, context.policy.idle_timeout, [this] { on_idle(); }) {}
 
+// While it has calls, the host may not have read the GOAWAY when it makes another one.  That is let
+// in to be told why it is refused: after the second half of a GOAWAY it could only be reset.
 void Downstream::drain() {
   awaits_end_ = !calls_.empty() || !transport_->session().output().empty();
+  if (calls_.empty()) return take_no_more();
+  drains_ = true;
+  transport_->session().submit_goaway_notice();
+  transport_->touch();
+}
+
+void Downstream::take_no_more() {
   transport_->session().submit_goaway();
   transport_->touch();
 }
@@ -39,7 +48,7 @@ void Downstream::on_idle() {
 
 void Downstream::say_goodbye() {
   const FlushQueue::Turn turn(context_.queue);
-  if (std::exchange(says_goodbye_, true)) return drain();
+  if (std::exchange(says_goodbye_, true)) return take_no_more();
   transport_->session().submit_goaway_notice();
   transport_->touch();
 }
@@ -136,6 +145,7 @@ void Downstream::on_stream_closed(wire::StreamId, void* user, std::uint32_t) {
   calls_.erase(calls_.iterator_to(call));
   idle_.call_ended();
   call.on_downstream_closed();
+  if (drains_ && calls_.empty()) take_no_more();
 }
 
 }  // namespace plugind::forward

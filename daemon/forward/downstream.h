@@ -11,6 +11,7 @@
 #include "daemon/forward/context.h"
 #include "daemon/forward/host_table.h"
 #include "daemon/forward/idle_watch.h"
+#include "daemon/forward/router.h"
 #include "daemon/forward/transport.h"
 
 namespace plugind::forward {
@@ -33,8 +34,11 @@ class Downstream final : public std::enable_shared_from_this<Downstream>,
   const std::shared_ptr<Transport>& transport() { return transport_; }
   const std::string& bound_plugin() const { return bound_plugin_; }
   const Host& host() const { return host_; }
+  /// For the router.
+  GoPluginUse& go_plugin_use() { return go_plugin_use_; }
 
-  /// Says GOAWAY: calls in flight go on, new ones are refused.
+  /// The daemon is to end, of which Context::draining tells calls.  Says GOAWAY: calls in flight go
+  /// on, new ones are answered that it drains until those have ended.
   void drain();
   /// Whether the host may be reading the end of a call: when drain() was called, it had one, or not
   /// all had been sent.
@@ -64,10 +68,12 @@ class Downstream final : public std::enable_shared_from_this<Downstream>,
   void lose_calls();
   void on_idle();
   void say_goodbye();
+  void take_no_more();
 
   Context& context_;
   const std::string bound_plugin_;
   const Host host_;
+  GoPluginUse go_plugin_use_;
   Closed closed_;
   std::shared_ptr<Transport> transport_;
   boost::intrusive::list<Call, boost::intrusive::base_hook<CallHook>,
@@ -77,6 +83,7 @@ class Downstream final : public std::enable_shared_from_this<Downstream>,
   IdleWatch idle_;
   std::optional<Deadlines::Entry> linger_;  // For a host that has been told all, and stays.
   bool awaits_end_ = false;
+  bool drains_ = false;        // Takes no more once its calls have ended.
   bool says_goodbye_ = false;  // It has been idle, and its host was asked to open no more calls.
 };
 

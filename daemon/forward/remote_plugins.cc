@@ -16,6 +16,7 @@ RemotePlugins::RemotePlugins(RemoteLoop loop, plugin::Supervisor& supervisor)
     : loop_(std::make_shared<const RemoteLoop>(std::move(loop))), supervisor_(supervisor) {}
 
 void RemotePlugins::replace(const std::vector<PluginFacts>& plugins) {
+  services_.changed();
   auto before = std::exchange(plugins_, {});
   for (const PluginFacts& facts : plugins) {
     const std::string& name = facts.manifest->name;
@@ -50,11 +51,7 @@ std::shared_ptr<plugin::CallTarget> RemotePlugins::target(std::string_view name)
 
 std::vector<std::shared_ptr<plugin::CallTarget>> RemotePlugins::declaring(
     std::string_view service) const {
-  std::vector<std::shared_ptr<plugin::CallTarget>> found;
-  for (const auto& [name, plugin] : plugins_) {
-    if (plugin::declares(plugin->manifest(), service)) found.push_back(plugin);
-  }
-  return found;
+  return services_.find(plugins_, service);
 }
 
 Error RemotePlugins::not_found(const std::string& name) const {

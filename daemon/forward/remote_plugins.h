@@ -10,6 +10,7 @@
 
 #include "daemon/forward/remote_plugin.h"
 #include "daemon/plugin/call_target.h"
+#include "daemon/plugin/service_index.h"
 #include "daemon/plugin/supervisor.h"
 
 namespace plugind::forward {
@@ -39,6 +40,7 @@ class RemotePlugins final : public plugin::CallTargets {
   const std::shared_ptr<const RemoteLoop> loop_;
   plugin::Supervisor& supervisor_;
   std::map<std::string, std::shared_ptr<RemotePlugin>, std::less<>> plugins_;
+  mutable plugin::ServiceIndex services_;              // Of them; made when it is asked.
   std::vector<std::weak_ptr<RemotePlugin>> replaced_;  // Calls may still be on their instances.
 };
 

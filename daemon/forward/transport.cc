@@ -76,7 +76,10 @@ void Transport::close() {
     const std::size_t count = session_.output().peek(slices, kSlices);
     for (std::size_t i = 0; i < count; ++i) buffers[i] = {slices[i].data, slices[i].size};
     boost::system::error_code ignored;
-    socket_.write_some(std::span(buffers).first(count), ignored);
+    // Counted: a request that leaves here must not be taken for one that was never sent.
+    const std::size_t written = socket_.write_some(std::span(buffers).first(count), ignored);
+    written_total_ += written;
+    session_.output().pop(written);
   }
   closed_ = true;
   boost::system::error_code ignored;

@@ -42,6 +42,26 @@ struct StartContext {
   std::shared_ptr<bool> requirements_met = {};
   /// Null: nobody wants to know.  Outlives the start; filled in if that fails and had a process.
   FailedStart* failed = nullptr;
+  /// Null: nobody wants to look.  Outlives the start; names the process from its first moment until
+  /// the start is over, however that ends, and is null again then.
+  const Process** process = nullptr;
+};
+
+/// Names a process in a StartContext for as long as it lives.  To be made after the process, so
+/// that it ends first.
+class ShownProcess {
+ public:
+  ShownProcess(const StartContext& context, const Process& process) : place_(context.process) {
+    if (place_ != nullptr) *place_ = &process;
+  }
+  ~ShownProcess() {
+    if (place_ != nullptr) *place_ = nullptr;
+  }
+  ShownProcess(const ShownProcess&) = delete;
+  ShownProcess& operator=(const ShownProcess&) = delete;
+
+ private:
+  const Process** place_;
 };
 
 /// A started and greeted instance.

@@ -29,6 +29,7 @@ struct Registered {
   const char* name;
   const char* version;
   std::vector<std::string> services;
+  bool go_plugin = false;
 };
 
 const std::vector<Registered>& registered() {
@@ -37,6 +38,8 @@ const std::vector<Registered>& registered() {
       {"kv-2", "", {"shared.Both", "Plain"}},
       {"a", "1", {"a.b.C", "plugind.v1x.No"}},
       {"b.c_d", "2@3", {}},
+      {"go", "", {"Plain"}, true},
+      {"go-2", "1", {}, true},
   };
   return plugins;
 }
@@ -52,6 +55,7 @@ class World {
       manifest.version = one.version;
       manifest.command = {"/bin/true"};
       manifest.services = one.services;
+      if (one.go_plugin) manifest.dialect = plugin::DialectKind::kGoPlugin;
     }
     supervisor_.apply(std::move(manifests));
   }
@@ -68,7 +72,8 @@ class World {
                           .clock = clock_,
                           .processes = processes_,
                           .connector = connector_,
-                          .dialects = {{plugin::DialectKind::kNative, &dialect_}},
+                          .dialects = {{plugin::DialectKind::kNative, &dialect_},
+                                       {plugin::DialectKind::kGoPlugin, &dialect_}},
                           .runtime_dir = "/nonexistent"}};
   forward::Router router_{supervisor_};
 };
@@ -90,7 +95,9 @@ Expected expect_name(std::string_view name) {
   return {};
 }
 
-Expected expect(const std::string& bound, std::string_view named, std::string_view path) {
+// `used` is the go-plugin plugin that the connection calls, "" when it is not a host of go-plugin.
+Expected expect(const std::string& bound, std::string_view named, std::string_view path,
+                const std::string& used) {
   if (!bound.empty()) return expect_name(bound);
   if (!named.empty()) return expect_name(named);
   std::string service;
@@ -98,8 +105,12 @@ Expected expect(const std::string& bound, std::string_view named, std::string_vi
     const std::size_t slash = path.find('/', 1);
     if (slash != path.npos && slash + 1 < path.size()) service = path.substr(1, slash - 1);
   }
-  if (service == "grpc.health.v1.Health" || service.starts_with("plugind.v1.") ||
-      service.starts_with("grpc.reflection.")) {
+  const bool health = service == "grpc.health.v1.Health";
+  if ((health && !used.empty()) || service == "plugin.GRPCStdio" ||
+      service == "plugin.GRPCBroker" || service == "plugin.GRPCController") {
+    return used.empty() ? Expected{false, "", Reason::kServiceAmbiguous} : Expected{true, used};
+  }
+  if (health || service.starts_with("plugind.v1.") || service.starts_with("grpc.reflection.")) {
     return {true, ""};
   }
   Expected result{false, "", Reason::kServiceNotFound};
@@ -155,14 +166,21 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (name == "plugind-plugin" && !std::exchange(has_named, true)) named = value;
     if (name == ":path" && !std::exchange(has_path, true)) path = value;
   }
-  const auto target = world.router().route(bound, headers);
-  const Expected expected = expect(bound, named, path);
-  REQUIRE(target.has_value() == expected.found);
-  if (target) {
-    REQUIRE((target->plugin ? target->plugin->name() : "") == expected.name);
-  } else {
-    REQUIRE(target.error().reason == expected.reason);
-    check_status(target.error());
+  for (const char* used : {"", "go-2"}) {
+    forward::GoPluginUse use;
+    if (*used != 0) {
+      use.is_host();
+      use.calls(used);
+    }
+    const auto target = world.router().route(bound, headers, use);
+    const Expected expected = expect(bound, named, path, used);
+    REQUIRE(target.has_value() == expected.found);
+    if (target) {
+      REQUIRE((target->plugin ? target->plugin->name() : "") == expected.name);
+    } else {
+      REQUIRE(target.error().reason == expected.reason);
+      check_status(target.error());
+    }
   }
   // Other errors quote what plugins print, in messages of any length.
   check_status(

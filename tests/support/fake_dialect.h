@@ -29,6 +29,8 @@ class FakeDialect final : public plugin::Dialect {
     };
     auto process = context.processes.spawn(std::move(spec));
     if (!process) co_return std::unexpected(process.error());
+    const plugin::ShownProcess shown(context, **process);
+    if (greeting_takes.count() > 0) co_await context.clock.sleep(greeting_takes);
     plugin::Started started;
     started.endpoint.address = "unix:" + (context.directory / "instance.sock").string();
     auto connection =
@@ -63,7 +65,8 @@ class FakeDialect final : public plugin::Dialect {
     if (shutdown_takes.count() > 0) co_await clock.sleep(std::min(shutdown_takes, bound));
   }
 
-  std::chrono::milliseconds start_takes{0};
+  std::chrono::milliseconds start_takes{0};     ///< Before there is a process.
+  std::chrono::milliseconds greeting_takes{0};  ///< With one.
   std::chrono::milliseconds examine_takes{0};
   std::vector<plugin::Finding> findings;  ///< What examine() finds.
   std::vector<std::filesystem::path> examined;

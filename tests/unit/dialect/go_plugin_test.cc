@@ -111,10 +111,11 @@ TEST_F(GoPluginTest, TooManyLinesOfNoiseAreRefused) {
   std::string noise;
   for (int i = 0; i < 101; ++i) noise += "line " + std::to_string(i) + "\n";
   start_printing(noise);
-  expect_error(Reason::kHandshakeInvalid,
-               "it printed 101 lines to stdout that are no handshake: \"line 0\", \"line 1\", "
-               "\"line 2\", …; a go-plugin plugin prints its handshake first. Is `dialect` right, "
-               "and does the program serve a plugin?");
+  expect_error(
+      Reason::kHandshakeInvalid,
+      "it printed 101 lines to stdout that are no handshake: \"line 0\", \"line 1\", "
+      "\"line 2\", …; a go-plugin plugin prints its handshake first: correct `dialect`, or "
+      "name a program in `command` that serves a plugin");
   EXPECT_TRUE(process().killed > 0);
 }
 
@@ -137,7 +138,9 @@ TEST_F(GoPluginTest, NoiseAloneUntilTheTimeoutIsToldAsSuch) {
   clock.advance(10s);
   expect_error(Reason::kHandshakeInvalid,
                "it gave no go-plugin handshake within 10 s; it printed 2 lines to stdout that are "
-               "no handshake: \"hello\", \"world\"");
+               "no handshake: \"hello\", \"world\"; a go-plugin plugin prints its handshake first: "
+               "correct `dialect`, or name a program in `command` that serves a plugin, or raise "
+               "start.timeout if it is slow to start");
 }
 
 TEST_F(GoPluginTest, SilenceUntilTheTimeoutIsStartTimeout) {
@@ -159,7 +162,19 @@ TEST_F(GoPluginTest, AnExitBeforeTheHandshakeIsTold) {
   run();
   expect_error(Reason::kStartExited,
                "it ended with exit code 2 after 0 ms, before it was ready; it printed 1 line to "
-               "stdout that is no handshake: \"hello\"; its last stderr:\npanic: no disk");
+               "stdout that is no handshake: \"hello\"; a go-plugin plugin prints its handshake "
+               "first: correct `dialect`, or name a program in `command` that serves a plugin; its "
+               "last stderr:\npanic: no disk");
+}
+
+TEST_F(GoPluginTest, AnExitWithoutAWordIsToldWithWhatToDo) {
+  start();
+  process().exit(2);
+  run();
+  expect_error(
+      Reason::kStartExited,
+      "it ended with exit code 2 after 0 ms, before it was ready; run its `command` by hand "
+      "to see why; variables that it misses go into `env` or `env_allow` of the manifest");
 }
 
 TEST_F(GoPluginTest, AWrongCookieIsRecognised) {

@@ -56,7 +56,7 @@ TEST_P(HandshakeRefusalTest, IsRefused) {
 INSTANTIATE_TEST_SUITE_P(Lines, HandshakeRefusalTest, testing::Values(
     Refusal{"1|1|unix|/p", Reason::kProtocolUnsupported, "it speaks Go's net/rpc"},
     Refusal{"1|1|unix|/p|netrpc", Reason::kProtocolUnsupported, "it speaks Go's net/rpc"},
-    Refusal{"1|1|unix|/p|thrift", Reason::kProtocolUnsupported, "it speaks \"thrift\", not gRPC"},
+    Refusal{"1|1|unix|/p|thrift", Reason::kProtocolUnsupported, "it speaks \"thrift\", not gRPC; plugind needs a plugin that serves gRPC: set GRPCServer"},
     Refusal{"2|1|unix|/p|grpc", Reason::kProtocolUnsupported, "it speaks version 2 of go-plugin's core protocol"},
     Refusal{"1|2|unix|/p|grpc", Reason::kProtocolUnsupported, "it speaks version 2 of its protocol, and go-plugin.protocol_versions of the manifest has 1, 5; add it"},
     Refusal{"1|1|unix|/p|grpc|" + std::string(51, 'x'), Reason::kProtocolUnsupported, "it wants TLS"},

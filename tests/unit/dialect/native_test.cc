@@ -218,6 +218,10 @@ TEST_F(NativeTest, AnUnansweredHealthCheckIsStartTimeout) {
   EXPECT_TRUE(failed.killed);
 }
 
+const std::string kTryByHand =
+    "; run its `command` by hand to see why; variables that it misses go into `env` or `env_allow` "
+    "of the manifest";
+
 TEST_F(NativeTest, AnExitIsToldWithCodeAndStderr) {
   bound = false;
   start();
@@ -226,10 +230,11 @@ TEST_F(NativeTest, AnExitIsToldWithCodeAndStderr) {
   process().exit(3);
   run();
   expect_error(Reason::kStartExited,
-               "it ended with exit code 3 after 1500 ms, before it was ready; its last stderr:\n"
-               "cannot open the database\nno such file: \\xff");
+               "it ended with exit code 3 after 1500 ms, before it was ready" + kTryByHand +
+                   "; its last stderr:\ncannot open the database\nno such file: \\xff");
   EXPECT_EQ(error().details, (decltype(Error::details){{"exit_code", "3"}}));
-  EXPECT_EQ(failed.message, "it ended with exit code 3 after 1500 ms, before it was ready");
+  EXPECT_EQ(failed.message,
+            "it ended with exit code 3 after 1500 ms, before it was ready" + kTryByHand);
   EXPECT_EQ(failed.pid, process().pid);
   ASSERT_TRUE(failed.exit);
   EXPECT_EQ(failed.exit->code, 3);
@@ -242,7 +247,7 @@ TEST_F(NativeTest, ASignalIsTold) {
   process().die(11);
   run();
   expect_error(Reason::kStartExited,
-               "it ended with signal 11 (SIGSEGV) after 0 ms, before it was ready");
+               "it ended with signal 11 (SIGSEGV) after 0 ms, before it was ready" + kTryByHand);
   EXPECT_EQ(error().details, (decltype(Error::details){{"signal", "11"}}));
 }
 

@@ -105,6 +105,63 @@ TEST_F(CallsTest, BothDirectionsStreamAtTheSameTime) {
   EXPECT_EQ(call.error, wire::kNoError);
 }
 
+// By which plugin and host tell each other of more connections; on a plugin socket it is a call
+// like any other, also of a go-plugin plugin, some of whose calls the daemon answers itself.
+TEST_F(CallsTest, ABrokersStreamPassesThroughThePluginSocket) {
+  serve_ = [](Peer& plugin, Stream& stream) { plugin.respond(stream); };
+  auto m = manifest("kv");
+  m.scope = plugin::Scope::kHost;
+  m.dialect = plugin::DialectKind::kGoPlugin;
+  apply({m});
+  const auto host = connect("kv");
+  Stream& call = host->request("/plugin.GRPCBroker/StartStream");
+  run_until([&] { return !plugins_.empty() && !plugin().streams.empty(); }, "the stream");
+  ASSERT_FALSE(HasFatalFailure());
+  Stream& seen = *plugin().streams.begin()->second;
+  EXPECT_EQ(seen.headers[":path"], "/plugin.GRPCBroker/StartStream");
+  // Either side may speak first, and both more than once.
+  std::string to_plugin;
+  std::string to_host;
+  for (int i = 0; i < 3; ++i) {
+    plugin().send(seen, framed("from the plugin " + std::to_string(i)));
+    to_host += framed("from the plugin " + std::to_string(i));
+    run_until([&] { return call.data == to_host; }, "what the plugin says");
+    host->send(call, framed("from the host " + std::to_string(i)));
+    to_plugin += framed("from the host " + std::to_string(i));
+    run_until([&] { return seen.data == to_plugin; }, "what the host says");
+  }
+  host->finish(call);
+  run_until([&] { return seen.ended; }, "the half-close");
+  EXPECT_FALSE(call.closed);
+  plugin().trailers(seen);
+  wait_closed(call);
+  EXPECT_EQ(call.trailers["grpc-status"], "0");
+  EXPECT_EQ(call.error, wire::kNoError);
+}
+
+// A table that all calls of a connection share must not learn what one of them wanted kept out of
+// it.
+TEST_F(CallsTest, WhatMustNotBeIndexedIsNotIndexedOnTheNextHopEither) {
+  serve_ = [](Peer& plugin, Stream& stream) {
+    plugin.never_index = {"x-head-secret", "x-tail-secret"};
+    plugin.respond(stream, {{"x-head-secret", "1"}, {"x-head", "2"}, {"set-cookie", "3"}});
+    plugin.trailers(stream, {{"grpc-status", "0"}, {"x-tail-secret", "4"}});
+  };
+  apply({manifest("echo")});
+  const auto host = connect();
+  host->never_index = {"x-secret"};
+  Stream& call = host->request(
+      "/test.echo/Do", {{"x-secret", "1"}, {"x-plain", "2"}, {"authorization", "3"}}, false);
+  wait_closed(call);
+  const Stream& seen = *plugin().streams.begin()->second;
+  EXPECT_EQ(seen.headers.at("x-secret"), "1");
+  EXPECT_EQ(seen.never_indexed, (std::set<std::string>{"authorization", "x-secret"}));
+  EXPECT_EQ(call.headers["x-head-secret"], "1");
+  EXPECT_EQ(call.trailers["x-tail-secret"], "4");
+  EXPECT_EQ(call.never_indexed,
+            (std::set<std::string>{"set-cookie", "x-head-secret", "x-tail-secret"}));
+}
+
 TEST_F(CallsTest, AnInformationalBlockIsPassedOn) {
   apply({manifest("echo")});
   serve_ = [](Peer& plugin, Stream& stream) {

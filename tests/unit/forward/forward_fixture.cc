@@ -4,9 +4,13 @@
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
 
 #include "daemon/app/steady_clock.h"
+#include "proto/wire/base64.h"
 #include "proto/wire/framing.h"
+#include "proto/wire/status_details.h"
+#include "tests/support/raw_http2.h"
 
 namespace plugind::forward::testing {
 
@@ -25,7 +29,21 @@ std::map<std::string, std::string> to_map(const wire::HeaderList& headers) {
   return map;
 }
 
+void note_never_indexed(const wire::HeaderList& headers, std::set<std::string>& names) {
+  for (std::size_t i = 0; i < headers.count(); ++i) {
+    if (headers[i].never_index) names.emplace(headers[i].name);
+  }
+}
+
 }  // namespace
+
+std::string wide_greeting() {
+  using plugind::testing::frame;
+  using plugind::testing::FrameType;
+  const std::string size("\x01\x00\x00\x00", 4);
+  return frame(FrameType::kSettings, 0, 0, std::string("\x00\x04", 2) + size) +
+         frame(FrameType::kWindowUpdate, 0, 0, size);
+}
 
 std::string framed(std::string_view message) {
   std::string bytes(wire::kMessagePrefixSize, '\0');
@@ -59,25 +77,29 @@ Stream& Peer::request(const std::string& path, const Headers& extra, bool with_b
       others.emplace_back(name, value);
     }
   }
-  for (const auto& [name, value] : fields) headers.add(name, value);
-  for (const auto& [name, value] : others) headers.add(name, value);
+  for (const auto& [name, value] : fields) add(headers, name, value);
+  for (const auto& [name, value] : others) add(headers, name, value);
   stream->id = session().submit_request(headers, with_body ? &stream->body : nullptr, stream.get());
   transport_->touch();
   const wire::StreamId id = stream->id;
   return *(streams[id] = std::move(stream));
 }
 
+void Peer::add(wire::HeaderList& headers, const std::string& name, const std::string& value) const {
+  headers.add(name, value, never_index.contains(name));
+}
+
 void Peer::respond(Stream& stream, const Headers& extra, bool with_body) {
   wire::HeaderList headers;
   headers.add(":status", "200");
   headers.add("content-type", "application/grpc");
-  for (const auto& [name, value] : extra) headers.add(name, value);
+  for (const auto& [name, value] : extra) add(headers, name, value);
   session().submit_response(stream.id, headers, with_body ? &stream.body : nullptr);
   transport_->touch();
 }
 
 void Peer::trailers(Stream& stream, const Headers& trailers) {
-  for (const auto& [name, value] : trailers) stream.trailers_to_send.add(name, value);
+  for (const auto& [name, value] : trailers) add(stream.trailers_to_send, name, value);
   session().finish_with_trailers(stream.id, stream.body, stream.trailers_to_send);
   transport_->touch();
 }
@@ -120,6 +142,7 @@ void* Peer::on_stream_opened(wire::StreamId id) {
 void Peer::on_headers(wire::StreamId, void* user, Block block, wire::HeaderList& headers,
                       bool end_stream) {
   Stream& stream = stream_of(user);
+  note_never_indexed(headers, stream.never_indexed);
   if (block == Block::kTrailers) {
     stream.trailers = to_map(headers);
   } else {
@@ -156,6 +179,7 @@ void Peer::on_stream_closed(wire::StreamId, void* user, std::uint32_t error) {
   if (user == nullptr) return;
   stream_of(user).closed = true;
   stream_of(user).error = error;
+  if (on_closed) on_closed(stream_of(user));
 }
 
 void Peer::on_transport_closed(const std::string& reason) {
@@ -261,6 +285,16 @@ void ForwardTest::run_until(const std::function<bool()>& done, const char* what)
   }
 }
 
+std::string ForwardTest::reason_of(const std::map<std::string, std::string>& trailers) {
+  const auto text = trailers.find("grpc-status-details-bin");
+  if (text == trailers.end()) return "";
+  std::vector<std::uint8_t> bytes(wire::base64_decoded_bound(text->second.size()));
+  const auto size = wire::base64_decode(text->second, bytes.data());
+  if (!size) return "";
+  const auto details = wire::decode_status_details(bytes.data(), *size, "plugind");
+  return details ? std::string(details->reason) : "";
+}
+
 void ForwardTest::run_idle() {
   loop_.restart();
   while (loop_.run_one_for(std::chrono::milliseconds(20)) > 0) {
@@ -294,6 +328,11 @@ void ForwardTest::accept(const std::shared_ptr<Local::acceptor>& acceptor) {
   acceptor->async_accept(
       [this, acceptor](const boost::system::error_code& ec, Local::socket socket) {
         if (ec) return;
+        if (plugins_are_deaf_) {
+          asio::write(socket, asio::buffer(wide_greeting()));
+          deaf_plugins_.push_back(std::move(socket));
+          return accept(acceptor);
+        }
         auto peer = std::make_shared<Peer>(queue_, Transport::Socket(std::move(socket)),
                                            wire::Role::kServer, plugin_limits_);
         peer->on_request = [this, raw = peer.get()](Stream& stream) {

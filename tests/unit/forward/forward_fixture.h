@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -26,11 +27,15 @@ namespace plugind::forward::testing {
 /// A gRPC message with its prefix.
 std::string framed(std::string_view message);
 
+/// SETTINGS and WINDOW_UPDATE of a peer that takes 16 MiB on each stream and on the connection.
+std::string wide_greeting();
+
 /// One stream as one end of a connection sees it.
 struct Stream {
   wire::StreamId id = -1;
   std::map<std::string, std::string> headers;   ///< The first block received.
   std::map<std::string, std::string> trailers;  ///< The last block, if not the first.
+  std::set<std::string> never_indexed;          ///< Names in any block that came as such.
   bool trailers_only = false;
   std::string data;            ///< What arrived.
   std::size_t unconsumed = 0;  ///< Of it, not given back yet (when reading by hand).
@@ -66,8 +71,11 @@ class Peer : public std::enable_shared_from_this<Peer>,
   void goaway();
   void close() { transport_->detach(); }
   bool reads_by_itself = true;  ///< Received bytes are consumed at once.
+  /// Fields of these names are sent as "never indexed".
+  std::set<std::string> never_index;
   std::function<void(Stream&)> on_data_hook;
   std::function<void(Stream&)> on_ended;
+  std::function<void(Stream&)> on_closed;
 
   std::map<wire::StreamId, std::unique_ptr<Stream>> streams;
   bool lost = false;  ///< The connection is gone.
@@ -92,6 +100,7 @@ class Peer : public std::enable_shared_from_this<Peer>,
   }
   void on_settings() override {}
   void on_transport_closed(const std::string& reason) override;
+  void add(wire::HeaderList& headers, const std::string& name, const std::string& value) const;
 
   FlushQueue& queue_;
   std::shared_ptr<Transport> transport_;
@@ -118,6 +127,8 @@ class ForwardTest : public ::testing::Test, private plugin::Dialect {
   void wait_closed(Stream& stream) {
     run_until([&] { return stream.closed; }, "the stream to close");
   }
+  /// Of a call that the daemon has ended itself; "" if it tells none.
+  static std::string reason_of(const std::map<std::string, std::string>& trailers);
   testing::Peer& plugin() { return *plugins_.back(); }
 
   boost::asio::io_context loop_;
@@ -145,6 +156,9 @@ class ForwardTest : public ::testing::Test, private plugin::Dialect {
     starts_released_.cancel();
   }
   std::vector<std::shared_ptr<Peer>> plugins_;  ///< Connections of plugins, in order of start.
+  /// While it is set, a plugin sends a wide_greeting() on its connection and never reads from it.
+  bool plugins_are_deaf_ = false;
+  std::vector<boost::asio::local::stream_protocol::socket> deaf_plugins_;  ///< The same of those.
 
  private:
   boost::asio::awaitable<std::expected<plugin::Started, Error>> start(

@@ -14,6 +14,8 @@ using plugind::testing::FrameType;
 
 // HEADERS, the last of stream 1.
 const std::string kTrailers("\x01\x05\x00\x00\x00\x01", 6);
+// A frame of the connection: its type, no flags, stream 0.
+const std::string kGoaway("\x07\x00\x00\x00\x00\x00", 6);
 
 /// It reads and writes what the test says, and nothing by itself.
 class RawHost {
@@ -28,9 +30,9 @@ class RawHost {
     boost::asio::write(socket_, boost::asio::buffer(bytes), ec);
     return !ec;
   }
-  bool call(const std::string& path) {
+  bool call(const std::string& path, std::uint32_t stream = 1) {
     using namespace plugind::testing;
-    return write(frame(FrameType::kHeaders, kEndHeaders, 1, header_block(grpc_headers(path))));
+    return write(frame(FrameType::kHeaders, kEndHeaders, stream, header_block(grpc_headers(path))));
   }
   /// Whether the daemon says no more.
   bool read_to_end() {
@@ -40,6 +42,26 @@ class RawHost {
     return ec == boost::asio::error::eof;
   }
   const std::string& read() const { return read_; }
+  /// Whether these bytes have come.
+  bool has_read(const std::string& bytes) {
+    read_to_end();
+    return read_.find(bytes) != std::string::npos;
+  }
+  /// The first header block of a stream; empty if none has come.
+  std::map<std::string, std::string> headers_of(std::uint32_t stream) {
+    read_to_end();
+    plugind::testing::HeaderDecoder decoder;  // Which needs all blocks of a connection.
+    const auto byte = [&](std::size_t at) { return static_cast<std::uint8_t>(read_[at]); };
+    std::size_t size = 0;
+    for (std::size_t at = 0; at + 9 <= read_.size(); at += 9 + size) {
+      size = std::size_t{byte(at)} << 16 | std::size_t{byte(at + 1)} << 8 | byte(at + 2);
+      if (byte(at + 3) != static_cast<std::uint8_t>(FrameType::kHeaders)) continue;
+      if (at + 9 + size > read_.size()) break;
+      const auto headers = decoder.decode(read_.substr(at + 9, size));
+      if (byte(at + 8) == stream) return {headers.begin(), headers.end()};
+    }
+    return {};
+  }
   void close() { socket_.close(); }
 
  private:
@@ -71,6 +93,23 @@ class GoodbyeTest : public ForwardTest {
 
   bool finished_ = false;
 };
+
+TEST_F(GoodbyeTest, ACallThatComesAfterItIsToldWhyAndDisturbsNone) {
+  apply({manifest("echo")});
+  RawHost host = calling();
+  forwarder_->drain();
+  run_until([&] { return host.has_read(kGoaway); }, "GOAWAY");
+  EXPECT_TRUE(host.call("/test.echo/Do", 3));
+  run_until([&] { return !host.headers_of(3).empty(); }, "the answer");
+  const auto told = host.headers_of(3);
+  EXPECT_EQ(told.at("grpc-status"), "14");
+  EXPECT_EQ(reason_of(told), "DAEMON_DRAINING");
+  EXPECT_EQ(plugin().streams.size(), 1u) << "the plugin has heard of it";
+  EXPECT_FALSE(host.read_to_end()) << "the first call goes on";
+  end_call();
+  wait_end(host);
+  EXPECT_NE(host.read().find(kTrailers), std::string::npos);
+}
 
 TEST_F(GoodbyeTest, AHostThatIsWritingIsNotHinderedToReadTheEndOfItsCall) {
   apply({manifest("echo")});
