@@ -1,6 +1,7 @@
 #include <cstdio>
 #include <variant>
 
+#include "daemon/app/check.h"
 #include "daemon/app/daemon.h"
 #include "daemon/app/logging.h"
 #include "daemon/app/options.h"
@@ -28,13 +29,11 @@ int main(int argc, char** argv) {
   }
   const app::Options& options = std::get<app::Options>(parsed);
   if (options.check) {
-    const std::string mistakes = app::check(options);
-    if (mistakes.empty()) {
-      std::printf("%s: all manifests are valid\n", options.manifests.c_str());
-      return 0;
-    }
-    std::fprintf(stderr, "%s\n", mistakes.c_str());
-    return 1;
+    const auto mistakes = app::check(options);
+    for (const std::string& mistake : mistakes) std::fprintf(stderr, "%s\n", mistake.c_str());
+    if (!mistakes.empty()) return options.mistakes.empty() ? 1 : 2;
+    std::printf("%s: all manifests are valid\n", options.manifests.c_str());
+    return 0;
   }
 
   app::set_up_logging(options.log_level);

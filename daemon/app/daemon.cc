@@ -17,6 +17,7 @@
 #include "daemon/dialect/native.h"
 #include "daemon/forward/address.h"
 #include "daemon/platform/accounts.h"
+#include "daemon/platform/guardian.h"
 #include "daemon/platform/rotated_file.h"
 #include "daemon/platform/self_usage.h"
 #include "daemon/platform/surroundings.h"
@@ -162,9 +163,7 @@ std::expected<void, Error> Daemon::start() {
 
 std::expected<void, Error> Daemon::open_front() {
   const HostOptions& hosts = options_.hosts;
-  const auto reach =
-      (hosts.socket_mode & 066) != 0 ? platform::Reach::kOthers : platform::Reach::kOwner;
-  auto runtime_dir = platform::RuntimeDir::open(options_.runtime_dir, reach);
+  auto runtime_dir = platform::RuntimeDir::open(options_.runtime_dir, reach_of(hosts));
   if (!runtime_dir) return std::unexpected(runtime_dir.error());
   runtime_dir_ = std::move(*runtime_dir);
   auto socket =
@@ -172,6 +171,7 @@ std::expected<void, Error> Daemon::open_front() {
                                     {.mode = hosts.socket_mode, .group = hosts.socket_group});
   if (!socket) return std::unexpected(socket.error());
   front_socket_ = std::move(*socket);
+  platform::entrust_to_guardian(runtime_dir_->path(), front_socket_->path());
   // Only who holds the socket may tidy up after the last one who did.
   return runtime_dir_->clear_leftovers();
 }
@@ -396,18 +396,6 @@ void Daemon::stop_at_once(const std::string& cause) {
   log_warning("stopping-at-once", {{"cause", cause}});
   stop(cause);
   supervisor_->hurry();
-}
-
-std::string check(const Options& options) {
-  std::string mistakes;
-  if (auto manifests = plugin::load_manifests(options.manifests, account_lookup()); !manifests) {
-    mistakes = manifests.error().message;
-  }
-  if (options.log_dir.empty()) return mistakes;
-  if (auto usable = platform::check_log_dir(options.log_dir); !usable) {
-    mistakes += (mistakes.empty() ? "" : "\n") + usable.error().message;
-  }
-  return mistakes;
 }
 
 }  // namespace plugind::app

@@ -86,7 +86,4 @@ class Daemon {
   std::optional<Error> failure_;  ///< What run() has to tell.
 };
 
-/// --check: everything that is wrong with configuration and manifests, "" if nothing.
-std::string check(const Options& options);
-
 }  // namespace plugind::app

@@ -24,6 +24,22 @@ std::optional<std::uint32_t> number_of(const std::string& text, int base = 10) {
   return number;
 }
 
+std::expected<std::uint32_t, std::string> count(std::string_view option, const std::string& text,
+                                                std::uint32_t min, std::uint32_t max) {
+  const auto number = number_of(text);
+  if (number && *number >= min && *number <= max) return *number;
+  return wrong(option, "must be from " + std::to_string(min) + " to " + std::to_string(max) +
+                           ", not " + text);
+}
+
+std::expected<std::uint32_t, std::string> mode_of(std::string_view option,
+                                                  const std::string& text) {
+  const auto mode = number_of(text, 8);
+  if (mode && (*mode & ~0666u) == 0 && (*mode & 0600u) == 0600u) return *mode;
+  return wrong(option, "must be an octal mode such as 0600, 0660 or 0666, not " + text +
+                           ": sockets are read and written");
+}
+
 /// As chown and systemd take one: a name, else a gid.
 std::expected<plugin::Account, std::string> group_of(std::string_view option,
                                                      const std::string& text) {
@@ -88,52 +104,39 @@ void HostOptionTexts::add_to(CLI::App& app) {
       ->type_name("GROUP");
 }
 
-std::expected<HostOptions, std::string> HostOptionTexts::parse() const {
+HostOptions HostOptionTexts::parse(std::vector<std::string>& mistakes) const {
   HostOptions options;
-  const auto streams = number_of(max_streams_);
-  if (!streams || *streams < 1 || *streams > 1'000'000) {
-    return wrong("max-concurrent-streams", "must be from 1 to 1000000, not " + max_streams_);
-  }
-  options.limits.max_concurrent_streams = *streams;
-  const auto metadata =
-      quantity("max-metadata-size", max_metadata_, plugin::parse_size, "16KiB", "1MiB");
-  if (!metadata) return Wrong(metadata.error());
-  options.limits.max_header_block = static_cast<std::uint32_t>(*metadata);
-  const auto idle =
-      quantity("connection-idle-timeout", idle_timeout_, plugin::parse_duration, "0s", "24h");
-  if (!idle) return Wrong(idle.error());
-  options.idle_timeout = *idle;
-  const auto connections = number_of(max_connections_);
-  if (!connections || *connections < 32 || *connections > 1'000'000) {
-    return wrong("max-connections", "must be from 32 to 1000000, not " + max_connections_);
-  }
-  options.max_connections = *connections;
-  const auto per_user = number_of(max_connections_per_user_);
-  if (!per_user || *per_user < 1 || *per_user > 1'000'000) {
-    return wrong("max-connections-per-user",
-                 "must be from 1 to 1000000, not " + max_connections_per_user_);
-  }
-  options.max_connections_per_user = *per_user;
+  const auto take = [&](auto& target, const auto& value) {
+    if (value) {
+      target = static_cast<std::remove_reference_t<decltype(target)>>(*value);
+    } else {
+      mistakes.push_back(value.error());
+    }
+  };
+  take(options.limits.max_concurrent_streams,
+       count("max-concurrent-streams", max_streams_, 1, 1'000'000));
+  take(options.limits.max_header_block,
+       quantity("max-metadata-size", max_metadata_, plugin::parse_size, "16KiB", "1MiB"));
+  take(options.idle_timeout,
+       quantity("connection-idle-timeout", idle_timeout_, plugin::parse_duration, "0s", "24h"));
+  take(options.max_connections, count("max-connections", max_connections_, 32, 1'000'000));
+  take(options.max_connections_per_user,
+       count("max-connections-per-user", max_connections_per_user_, 1, 1'000'000));
   if (!admin_group_.empty()) {
-    auto group = group_of("admin-group", admin_group_);
-    if (!group) return Wrong(group.error());
-    options.admin_group = std::move(*group);
+    take(options.admin_group, group_of("admin-group", admin_group_));
   }
   if (!socket_group_.empty()) {
-    const auto group = group_of("socket-group", socket_group_);
-    if (!group) return Wrong(group.error());
-    options.socket_group = group->id;
+    std::optional<plugin::Account> group;
+    take(group, group_of("socket-group", socket_group_));
+    if (group) options.socket_group = group->id;
     options.socket_mode = 0660;
   }
-  if (!socket_mode_.empty()) {
-    const auto mode = number_of(socket_mode_, 8);
-    if (!mode || (*mode & ~0666u) != 0 || (*mode & 0600u) != 0600u) {
-      return wrong("socket-mode", "must be an octal mode such as 0600, 0660 or 0666, not " +
-                                      socket_mode_ + ": sockets are read and written");
-    }
-    options.socket_mode = *mode;
-  }
+  if (!socket_mode_.empty()) take(options.socket_mode, mode_of("socket-mode", socket_mode_));
   return options;
+}
+
+platform::Reach reach_of(const HostOptions& options) {
+  return (options.socket_mode & 066) != 0 ? platform::Reach::kOthers : platform::Reach::kOwner;
 }
 
 namespace {

@@ -7,7 +7,9 @@
 #include <expected>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "daemon/platform/runtime_dir.h"
 #include "daemon/plugin/manifest.h"
 #include "proto/wire/session.h"
 
@@ -32,8 +34,9 @@ class HostOptionTexts {
  public:
   /// Adds the options; this object must live until the command line has been read.
   void add_to(CLI::App& app);
-  /// Or a sentence that says which option is wrong, and how it is written.
-  std::expected<HostOptions, std::string> parse() const;
+  /// Adds to `mistakes` a sentence for each option that is wrong, and has its default then: which
+  /// one it is, and how it is written.
+  HostOptions parse(std::vector<std::string>& mistakes) const;
 
  private:
   std::string max_streams_ = "1024";
@@ -45,6 +48,9 @@ class HostOptionTexts {
   std::string socket_mode_;
   std::string socket_group_;
 };
+
+/// Whom sockets of that mode are for.
+platform::Reach reach_of(const HostOptions& options);
 
 /// How names in manifests become ids on this system.
 plugin::AccountLookup account_lookup();

@@ -2,12 +2,16 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <thread>
+#include <utility>
 
 #include "daemon/app/version.h"
+#include "daemon/app/worker_count.h"
 #include "daemon/forward/address.h"
 #include "daemon/platform/runtime_dir.h"
 
@@ -25,7 +29,7 @@ Signals: SIGTERM, SIGINT stop every plugin, then the daemon; SIGHUP reads the
 manifests again; SIGQUIT stops everything at once.
 
 Exit status: 0 stopped as asked or --check found nothing; 1 could not start or
---check found mistakes; 2 wrong usage.
+--check found mistakes; 2 wrong options, also with --check.
 
 Documentation: docs/manifest.md, docs/operations.md. Operate it with pluginctl.)";
 
@@ -41,21 +45,48 @@ std::optional<std::chrono::microseconds> parse_busy_poll(std::string_view text) 
   return time;
 }
 
-constexpr std::size_t kMostWorkers = 64;
+/// The configuration file.  CLI11 would stop at the first name that is no option; this collects
+/// them.
+class OptionFile final : public CLI::ConfigTOML {
+ public:
+  OptionFile(const CLI::App& app, std::vector<std::string>& unknown)
+      : app_(app), unknown_(unknown) {}
+  std::vector<CLI::ConfigItem> from_config(std::istream& input) const override {
+    auto items = CLI::ConfigTOML::from_config(input);
+    std::erase_if(items, [this](const CLI::ConfigItem& item) {
+      const bool begins = item.name == "++", ends = item.name == "--";  // Of a [section].
+      if (item.parents.empty() && app_.get_option_no_throw("--" + item.name) != nullptr) {
+        return false;
+      }
+      if (!begins && !ends) unknown_.push_back(item.fullname());
+      return true;
+    });
+    return items;
+  }
 
-/// Half of the processors, as hosts and plugins need the others; more than eight were never needed.
-std::size_t usual_workers() {
-  return std::clamp<std::size_t>(std::thread::hardware_concurrency() / 2, 1, 8);
-}
+ private:
+  const CLI::App& app_;
+  std::vector<std::string>& unknown_;
+};
 
-/// "auto", or "1" to "64".
-std::optional<std::size_t> parse_workers(std::string_view text) {
-  if (text == "auto") return usual_workers();
-  std::size_t number = 0;
-  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (problem != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  if (number < 1 || number > kMostWorkers) return std::nullopt;
-  return number;
+/// Sets the address of the front socket and the runtime directory, or says what is wrong with them.
+std::optional<std::string> set_addresses(Options& options, const std::string& runtime_dir) {
+  const auto set_runtime_dir = [&](const std::filesystem::path& path) {
+    options.runtime_dir = std::filesystem::absolute(path).lexically_normal();
+  };
+  if (!runtime_dir.empty()) set_runtime_dir(runtime_dir);
+  const std::string text = options.socket.empty() ? platform::default_socket_address()
+                                                  : std::exchange(options.socket, "");
+  const auto address = forward::parse_address(text);
+  if (!address) return address.error().message;
+  if (!address->is_unix()) {
+    // Any user of the machine could connect there; Unix sockets have an owner.
+    return "plugind does not listen on TCP: " + text +
+           " has no owner who could be checked. Use a Unix socket.";
+  }
+  options.socket = address->to_string();
+  if (runtime_dir.empty()) set_runtime_dir(std::filesystem::path(address->path).parent_path());
+  return std::nullopt;
 }
 
 }  // namespace
@@ -73,7 +104,8 @@ std::variant<Options, Exit> parse_options(int argc, char** argv) {
   app.footer(kFooter);
   app.set_version_flag("--version", std::string("plugind ") + kVersion);
   app.set_config("--config", "", "Read options from this TOML file")->type_name("FILE");
-  app.allow_config_extras(CLI::config_extras_mode::error);
+  std::vector<std::string> unknown;
+  app.config_formatter(std::make_shared<OptionFile>(app, unknown));
   app.add_option("--manifests", manifests, "Directory of the plugins' manifests (*.toml)")
       ->type_name("DIR")
       ->capture_default_str();
@@ -93,7 +125,6 @@ std::variant<Options, Exit> parse_options(int argc, char** argv) {
       ->type_name("DIR");
   app.add_option("--log-level", options.log_level, "debug, info, warning or error")
       ->type_name("LEVEL")
-      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
       ->capture_default_str();
   app.add_option("--busy-poll", busy_poll,
                  "While calls follow each other one by one, look so long for the next event before "
@@ -110,7 +141,8 @@ std::variant<Options, Exit> parse_options(int argc, char** argv) {
                "Stop everything and exit when stdin is closed, so that a program which starts a "
                "private daemon cannot leave it behind");
   app.add_flag("--check", options.check,
-               "Validate configuration and manifests, say all that is wrong, and exit");
+               "Look at options, manifests, sockets and directories, say all that a start would be "
+               "refused for, and exit");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -119,40 +151,39 @@ std::variant<Options, Exit> parse_options(int argc, char** argv) {
     return Exit{code == 0 ? 0 : 2, out.str()};
   }
 
-  const auto wrong = [](const std::string& message) {
-    return Exit{2, "plugind: " + message + "\nRun with --help for more information.\n"};
-  };
-  auto parsed = hosts.parse();
-  if (!parsed) return wrong(parsed.error());
-  options.hosts = std::move(*parsed);
-  if (options.socket.empty()) options.socket = platform::default_socket_address();
-  const auto address = forward::parse_address(options.socket);
-  if (!address) return wrong(address.error().message);
-  if (!address->is_unix()) {
-    // Any user of the machine could connect there; Unix sockets have an owner.
-    return wrong("plugind does not listen on TCP: " + options.socket +
-                 " has no owner who could be checked. Use a Unix socket.");
+  std::vector<std::string> mistakes;
+  for (const std::string& name : unknown) {
+    mistakes.push_back("the configuration file has `" + name + "`, which is no option");
   }
-  if (runtime_dir.empty()) {
-    runtime_dir = std::filesystem::path(address->path).parent_path();
+  options.hosts = hosts.parse(mistakes);
+  if (const auto mistake = set_addresses(options, runtime_dir)) mistakes.push_back(*mistake);
+  constexpr std::array kLevels{"debug", "info", "warning", "error"};
+  if (std::ranges::find(kLevels, options.log_level) == kLevels.end()) {
+    mistakes.push_back("--log-level takes debug, info, warning or error, not \"" +
+                       options.log_level + "\".");
   }
-  options.socket = address->to_string();
-  const auto busy_poll_time = parse_busy_poll(busy_poll);
-  if (!busy_poll_time) {
-    return wrong("--busy-poll takes a time from 0us to 10ms, for example 200us, not \"" +
-                 busy_poll + "\".");
+  if (const auto time = parse_busy_poll(busy_poll)) {
+    options.busy_poll = *time;
+  } else {
+    mistakes.push_back("--busy-poll takes a time from 0us to 10ms, for example 200us, not \"" +
+                       busy_poll + "\".");
   }
-  options.busy_poll = *busy_poll_time;
-  const auto worker_count = parse_workers(workers);
-  if (!worker_count) {
-    return wrong("--workers takes a number from 1 to 64, or auto, not \"" + workers + "\".");
+  if (const auto count = parse_workers(workers, std::thread::hardware_concurrency())) {
+    options.workers = *count;
+  } else {
+    mistakes.push_back("--workers takes a number from 1 to 64, or auto, not \"" + workers + "\".");
   }
-  options.workers = *worker_count;
   options.manifests = std::filesystem::absolute(manifests).lexically_normal();
-  options.runtime_dir = std::filesystem::absolute(runtime_dir).lexically_normal();
   if (!log_dir.empty()) {
     options.log_dir = (std::filesystem::absolute(log_dir) / "").lexically_normal().parent_path();
   }
+  for (std::string& mistake : mistakes) mistake.insert(0, "plugind: ");
+  if (!mistakes.empty() && !options.check) {
+    std::string text;
+    for (const std::string& mistake : mistakes) text += mistake + "\n";
+    return Exit{2, text + "Run with --help for more information.\n"};
+  }
+  options.mistakes = std::move(mistakes);
   return options;
 }
 

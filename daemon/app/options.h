@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "daemon/app/host_options.h"
 
@@ -22,6 +23,9 @@ struct Options {
   HostOptions hosts;
   bool lifeline = false;
   bool check = false;
+  /// With `check`: what is wrong with these options, a line each.  Those concerned have their
+  /// defaults; `socket` is "" then, and `runtime_dir`, too, if it follows from that.
+  std::vector<std::string> mistakes;
 };
 
 /// The command line asked for nothing but a text (--help, --version) or is wrong: what to print and
@@ -31,7 +35,8 @@ struct Exit {
   std::string text;
 };
 
-/// Reads the command line and, with --config, the file; what stands on the command line wins.
+/// Reads the command line and, with --config, the file; what stands on the command line wins.  An
+/// Exit tells all mistakes; but a command line or a file that cannot be read ends it there.
 std::variant<Options, Exit> parse_options(int argc, char** argv);
 
 }  // namespace plugind::app
