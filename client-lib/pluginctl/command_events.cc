@@ -18,11 +18,11 @@ void print(const v1::WatchEventsResponse& response, bool colour) {
     return;
   }
   const v1::Event& event = response.event();
-  const bool of_instance = event.kind() == v1::EVENT_KIND_STATE;
+  const bool of_state = event.kind() == v1::EVENT_KIND_STATE;
   std::cout << paint(exact_time_text(event.time()), Colour::kDim, colour) << " "
-            << printable(of_instance ? event.instance() : event.plugin()) << " "
-            << (of_instance ? paint(state_text(event.state()), colour_of(event.state()), colour)
-                            : enum_text(v1::EventKind_Name(event.kind()), "EVENT_KIND_"));
+            << printable(event.instance().empty() ? event.plugin() : event.instance()) << " "
+            << (of_state ? paint(state_text(event.state()), colour_of(event.state()), colour)
+                         : enum_text(v1::EventKind_Name(event.kind()), "EVENT_KIND_"));
   if (!event.cause().empty()) std::cout << ": " << printable(event.cause());
   std::cout << std::endl;
 }

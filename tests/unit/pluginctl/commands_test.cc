@@ -322,17 +322,24 @@ TEST(Events, AreToldUntilTheDaemonEnds) {
   std::atomic<bool> heard = false;
   auto publishing = std::async(std::launch::async, [&] {
     while (!heard) {
-      daemon.on_loop(
-          [&] { daemon.admin().publish(plugin::Event::Kind::kState, "kv", "it was greeted"); });
+      daemon.on_loop([&] {
+        daemon.admin().publish(plugin::Event::Kind::kState, "kv", "it was greeted");
+        plugin::Event of_plugin;
+        of_plugin.plugin = "kv";
+        of_plugin.state = plugin::InstanceState::kBackoff;
+        of_plugin.cause = "starts again";
+        daemon.admin().bus.publish(of_plugin);
+      });
       std::this_thread::yield();
     }
   });
-  const std::string line = text.read_line();
-  const std::string object = json.read_line();
+  const std::string lines = text.read_line() + "\n" + text.read_line() + "\n";
+  const std::string objects = json.read_line() + json.read_line();
   heard = true;
   publishing.get();
-  EXPECT_TRUE(line.ends_with(" kv#1 ready: it was greeted")) << line;
-  EXPECT_TRUE(contains(object, "\"cause\":\"it was greeted\""));
+  EXPECT_TRUE(contains(lines, " kv#1 ready: it was greeted\n")) << lines;
+  EXPECT_TRUE(contains(lines, " kv backoff: starts again\n")) << lines;
+  EXPECT_TRUE(contains(objects, "\"cause\":\"it was greeted\""));
 
   daemon.stop();
   for (Program* program : {&text, &json}) {
@@ -376,7 +383,9 @@ TEST(NoDaemon, SaysWhereItLookedAndWhatToDo) {
   EXPECT_EQ(outcome.out, "");
   EXPECT_TRUE(contains(outcome.err, "no plugind answers at unix:" + path));
   EXPECT_TRUE(contains(outcome.err, "there is no such socket"));
-  EXPECT_TRUE(contains(outcome.err, "--socket or PLUGIND_SOCKET"));
+  EXPECT_TRUE(contains(outcome.err,
+                       ". Start it with 'plugind' or 'systemctl --user start plugind', or say "
+                       "where it listens with --socket or PLUGIND_SOCKET.\n"));
   // Its own version is told all the same.
   const Outcome version = run({"version"}, {{"XDG_RUNTIME_DIR", directory.path().string()}});
   EXPECT_EQ(version.exit_code, 3);

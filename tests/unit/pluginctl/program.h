@@ -41,4 +41,8 @@ class Program {
 Outcome run(std::vector<std::string> arguments, Program::Environment environment = {},
             const std::string& input = "");
 
+/// The same on a terminal of its own, without TERM and NO_COLOR unless `environment` has them:
+/// `out` is what it shows of stdout and stderr, with line ends as they were written.
+Outcome run_on_terminal(std::vector<std::string> arguments, Program::Environment environment = {});
+
 }  // namespace plugind::pluginctl
