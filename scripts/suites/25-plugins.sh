@@ -5,5 +5,6 @@ suite_run() {
   require_path scripts/build-plugins.sh
   require go rust
   check build-plugins scripts/build-plugins.sh "$PLUGIND_BUILD/plugins-staged"
+  export PLUGIND=$PLUGIND_BUILD/daemon/plugind
   go_test plugins/kv-go ./...
 }

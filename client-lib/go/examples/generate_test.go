@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"testing"
 )
 
@@ -19,12 +20,31 @@ func TestGeneratedCodeIsCurrent(t *testing.T) {
 	if output, err := exec.Command("./generate.sh", fresh).CombinedOutput(); err != nil {
 		t.Fatalf("generate.sh: %v:\n%s", err, output)
 	}
-	for _, name := range []string{"text.pb.go", "text_grpc.pb.go"} {
-		want := read(t, filepath.Join(fresh, name))
-		if read(t, filepath.Join("textpb", name)) != want {
-			t.Errorf("textpb/%s is not what text.proto gives: run examples/generate.sh", name)
+	for _, folder := range []string{"textpb", "plugindpb"} {
+		want, have := files(t, filepath.Join(fresh, folder)), files(t, folder)
+		if !slices.Equal(have, want) {
+			t.Errorf("%s has %q, its .proto files give %q: run examples/generate.sh", folder, have, want)
+			continue
+		}
+		for _, name := range want {
+			if read(t, filepath.Join(folder, name)) != read(t, filepath.Join(fresh, folder, name)) {
+				t.Errorf("%s/%s is not what its .proto file gives: run examples/generate.sh", folder, name)
+			}
 		}
 	}
+}
+
+func files(t *testing.T, folder string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names
 }
 
 func read(t *testing.T, path string) string {

@@ -45,6 +45,8 @@ function mayPanic(mode, expected) {
 
 const domainError = (error) =>
   error.code === Code.INVALID_ARGUMENT && error.message === 'the text is empty of sense';
+// tonic cancels the call whose handler panicked; the plugin lives.
+const cancelled = (error) => error.code === Code.CANCELLED;
 const crash = (error) => error.code === Code.UNAVAILABLE && error.reason === 'PLUGIN_CRASHED';
 
 await rows.show('kv', 'Put', put);
@@ -52,7 +54,8 @@ await rows.show('kv', 'Get', get);
 await rows.show('text', 'Echo', echo);
 await rows.show('text', 'Reverse 16 MiB', reverse);
 await rows.show('text', 'MayPanic ERROR', () => mayPanic('ERROR', domainError));
-await rows.show('text', 'MayPanic PANIC', () => mayPanic('PANIC', () => true));
+await rows.show('text', 'MayPanic PANIC', () => mayPanic('PANIC', cancelled));
+await rows.show('text', 'Echo after PANIC', echo);
 await rows.show('text', 'MayPanic SEGFAULT', () => mayPanic('SEGFAULT', crash));
 await rows.show('text', 'Echo again', echo);
 

@@ -86,6 +86,8 @@ function mayPanic(mode, expected) {
 
 const domainError = (error) =>
   error.code === grpc.status.INVALID_ARGUMENT && error.details === 'the text is empty of sense';
+// tonic cancels the call whose handler panicked; the plugin lives.
+const cancelled = (error) => error.code === grpc.status.CANCELLED;
 const crash = (error, reason) =>
   error.code === grpc.status.UNAVAILABLE && reason === 'PLUGIN_CRASHED';
 
@@ -96,7 +98,8 @@ await rows.show('text', 'Reverse 16 MiB', reverse);
 await rows.show('text', 'Split', split);
 await rows.show('text', 'Chat', chat);
 await rows.show('text', 'MayPanic ERROR', () => mayPanic('ERROR', domainError));
-await rows.show('text', 'MayPanic PANIC', () => mayPanic('PANIC', () => true));
+await rows.show('text', 'MayPanic PANIC', () => mayPanic('PANIC', cancelled));
+await rows.show('text', 'Echo after PANIC', echo);
 await rows.show('text', 'MayPanic SEGFAULT', () => mayPanic('SEGFAULT', crash));
 await rows.show('text', 'Echo again', echo);
 

@@ -74,14 +74,16 @@ $domainError = static fn (PlugindException $error): bool =>
     && $error->getMessage() === 'the text is empty of sense';
 $crash = static fn (PlugindException $error): bool =>
     $error->status === Code::Unavailable && $error->reason === 'PLUGIN_CRASHED';
-$any = static fn (): bool => true;
+// tonic cancels the call whose handler panicked; the plugin lives.
+$cancelled = static fn (PlugindException $error): bool => $error->status === Code::Cancelled;
 
 $rows->show('kv', 'Put', $put);
 $rows->show('kv', 'Get', $get);
 $rows->show('text', 'Echo', $echo);
 $rows->show('text', 'Reverse 16 MiB', $reverse);
 $rows->show('text', 'MayPanic ERROR', $mayPanic(Mode::ERROR, $domainError));
-$rows->show('text', 'MayPanic PANIC', $mayPanic(Mode::PANIC, $any));
+$rows->show('text', 'MayPanic PANIC', $mayPanic(Mode::PANIC, $cancelled));
+$rows->show('text', 'Echo after PANIC', $echo);
 $rows->show('text', 'MayPanic SEGFAULT', $mayPanic(Mode::SEGFAULT, $crash));
 $rows->show('text', 'Echo again', $echo);
 

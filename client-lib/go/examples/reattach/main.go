@@ -1,13 +1,16 @@
-// A host of hashicorp/go-plugin, with nothing of plugind's in it: it attaches to the plugin that
-// plugind runs instead of starting one.
+// A host of hashicorp/go-plugin: it attaches to the plugin that plugind runs instead of starting one,
+// on the plugin's own socket and then on the daemon's.  Nothing of plugind's is in it, but for what
+// looks on from outside (instances.go).
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
@@ -17,6 +20,25 @@ import (
 )
 
 func main() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	front := frontSocket()
+	// Its connection stays, so that this process is a host of plugind's all the time: an instance
+	// does not end because the host has gone, only because go-plugin's Close says that it may.
+	instances, err := watch(ctx, front, "kv")
+	if err != nil {
+		fail(err)
+	}
+	r := rows.New("reattach, plugin socket")
+	attach(ctx, r, filepath.Join(filepath.Dir(front), "plugins", "kv.sock"), instances)
+	// Here nothing names the plugin: it is the only one of go-plugin's.
+	r.Route("reattach, front socket")
+	attach(ctx, r, front, instances)
+	r.Exit()
+}
+
+// attach uses the plugin as go-plugin's own example does.
+func attach(ctx context.Context, r *rows.Rows, socket string, instances *instances) {
 	client := plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig:  shared.Handshake,
 		Plugins:          shared.PluginMap,
@@ -25,7 +47,7 @@ func main() {
 		Reattach: &plugin.ReattachConfig{
 			Protocol:        plugin.ProtocolGRPC,
 			ProtocolVersion: int(shared.Handshake.ProtocolVersion),
-			Addr:            &net.UnixAddr{Net: "unix", Name: pluginSocket("kv")},
+			Addr:            &net.UnixAddr{Net: "unix", Name: socket},
 			// The plugin's life is plugind's business.  Test makes Kill leave the process alone, and
 			// Pid must be one that lives as long as this host: its own.  Never put the daemon's pid
 			// here without Test: Kill would send it SIGKILL.
@@ -38,6 +60,7 @@ func main() {
 	if err != nil {
 		fail(err)
 	}
+	r.Show("kv", "Ping", func() (string, error) { return "it serves", rpcClient.Ping() })
 	raw, err := rpcClient.Dispense("kv_grpc")
 	if err != nil {
 		fail(err)
@@ -45,7 +68,6 @@ func main() {
 	kv := raw.(shared.KV)
 
 	const key, value = "go-reattach", "a string from Go"
-	r := rows.New("go-plugin-reattach")
 	r.Show("kv", "Put", func() (string, error) { return value, kv.Put(key, []byte(value)) })
 	r.Show("kv", "Get", func() (string, error) {
 		reply, err := kv.Get(key)
@@ -55,20 +77,29 @@ func main() {
 		return string(reply), err
 	})
 	// Close calls GRPCController/Shutdown, which plugind answers: this host is done with the plugin.
-	r.Show("kv", "Close", func() (string, error) { return "closed", rpcClient.Close() })
-	client.Kill() // does nothing in test mode, and may stay in a host that had it
-	r.Exit()
+	// It does not tell how that went, so what became of the instance is looked at.
+	r.Show("kv", "Close", func() (string, error) {
+		mine, err := instances.ofThisHost(ctx)
+		if err != nil {
+			return "", err
+		}
+		if err := rpcClient.Close(); err != nil {
+			return "", err
+		}
+		client.Kill() // does nothing in test mode, and may stay in a host that had it
+		return mine + " has ended", instances.end(ctx, mine)
+	})
 }
 
-// pluginSocket is RUNTIME_DIR/plugins/NAME.sock; the daemon's own socket is in RUNTIME_DIR.
-func pluginSocket(plugin string) string {
-	daemon := strings.TrimPrefix(os.Getenv("PLUGIND_SOCKET"), "unix:")
-	if daemon == "" && os.Getenv("XDG_RUNTIME_DIR") != "" {
-		daemon = os.Getenv("XDG_RUNTIME_DIR") + "/plugind/plugind.sock"
-	} else if daemon == "" {
-		daemon = "/run/plugind/plugind.sock"
+// frontSocket is the daemon's; a plugin's own is plugins/NAME.sock beside it.
+func frontSocket() string {
+	if socket := os.Getenv("PLUGIND_SOCKET"); socket != "" {
+		return strings.TrimPrefix(socket, "unix:")
 	}
-	return filepath.Join(filepath.Dir(daemon), "plugins", plugin+".sock")
+	if directory := os.Getenv("XDG_RUNTIME_DIR"); directory != "" {
+		return directory + "/plugind/plugind.sock"
+	}
+	return "/run/plugind/plugind.sock"
 }
 
 func fail(err error) {

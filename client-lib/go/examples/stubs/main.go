@@ -111,7 +111,9 @@ func callText(ctx context.Context, r *rows.Rows, text textpb.TextClient) {
 	mayPanic(textpb.MayPanicRequest_ERROR, func(err error) bool {
 		return status.Code(err) == codes.InvalidArgument && status.Convert(err).Message() == "the text is empty of sense"
 	})
-	mayPanic(textpb.MayPanicRequest_PANIC, func(err error) bool { return err != nil })
+	// tonic cancels the call whose handler panicked; the plugin lives.
+	mayPanic(textpb.MayPanicRequest_PANIC, func(err error) bool { return status.Code(err) == codes.Canceled })
+	r.Show("text", "Echo after PANIC", echo)
 	mayPanic(textpb.MayPanicRequest_SEGFAULT, func(err error) bool {
 		return status.Code(err) == codes.Unavailable && reason(err) == "PLUGIN_CRASHED"
 	})

@@ -20,6 +20,9 @@ func New(route string) *Rows {
 	return &Rows{host: strings.TrimPrefix(filepath.Base(os.Args[0]), "host-"), route: route}
 }
 
+// Route says by which way the calls go from now on.
+func (r *Rows) Route(route string) { r.route = route }
+
 // Show makes a call and prints its row.  The call returns an error when the outcome is not the one
 // that was expected.
 func (r *Rows) Show(plugin, name string, call func() (result string, err error)) {
