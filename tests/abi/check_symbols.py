@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What libplugind may import and export.
+"""What libplugind may import, export and keep.
 
 usage: check_symbols.py SHARED_LIBRARY ARCHIVE HEADER
 """
@@ -62,6 +62,17 @@ def main():
         mangled = sorted(name for name in imported if name.startswith("_Z"))
         if mangled:
             problems.append(f"{what} needs the C++ runtime: {mangled}")
+
+    # A thread-local variable would be one a thread, which somebody has to free at a thread's end.
+    if re.search(r"(?m)^ +TLS ", output("readelf", "-lW", shared)):
+        problems.append(f"{shared} has a segment of thread-local variables")
+    for what in shared, archive:
+        table = [line.split() for line in output("readelf", "-sW", what).splitlines()]
+        if not any("FUNC" in line for line in table):
+            problems.append(f"{what} has no functions: is it libplugind?")
+        local = sorted(line[-1] for line in table if "TLS" in line)
+        if local:
+            problems.append(f"{what} has thread-local variables: {local}")
 
     for problem in problems:
         print(problem, file=sys.stderr)

@@ -66,6 +66,10 @@ def call_text(rows, client):
             and error.message == "the text is empty of sense"
         )
 
+    # tonic cancels the call whose handler panicked; the plugin lives.
+    def cancelled(error):
+        return error.code == plugind.Code.CANCELLED
+
     def crash(error):
         return error.code == plugind.Code.UNAVAILABLE and error.reason == "PLUGIN_CRASHED"
 
@@ -73,7 +77,8 @@ def call_text(rows, client):
     rows.show("text", "Reverse 16 MiB", reverse)
     modes = text_pb2.MayPanicRequest
     rows.show("text", "MayPanic ERROR", lambda: may_panic(modes.ERROR, domain_error))
-    rows.show("text", "MayPanic PANIC", lambda: may_panic(modes.PANIC, lambda error: True))
+    rows.show("text", "MayPanic PANIC", lambda: may_panic(modes.PANIC, cancelled))
+    rows.show("text", "Echo after PANIC", echo)
     rows.show("text", "MayPanic SEGFAULT", lambda: may_panic(modes.SEGFAULT, crash))
     rows.show("text", "Echo again", echo)
 

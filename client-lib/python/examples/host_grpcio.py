@@ -94,6 +94,10 @@ def call_text(rows, text):
             and error.details() == "the text is empty of sense"
         )
 
+    # tonic cancels the call whose handler panicked; the plugin lives.
+    def cancelled(error, reason):
+        return error.code() == grpc.StatusCode.CANCELLED
+
     def crash(error, reason):
         return error.code() == grpc.StatusCode.UNAVAILABLE and reason == "PLUGIN_CRASHED"
 
@@ -103,7 +107,8 @@ def call_text(rows, text):
     rows.show("text", "Chat", chat)
     modes = text_pb2.MayPanicRequest
     rows.show("text", "MayPanic ERROR", lambda: may_panic(modes.ERROR, domain_error))
-    rows.show("text", "MayPanic PANIC", lambda: may_panic(modes.PANIC, lambda *_: True))
+    rows.show("text", "MayPanic PANIC", lambda: may_panic(modes.PANIC, cancelled))
+    rows.show("text", "Echo after PANIC", echo)
     rows.show("text", "MayPanic SEGFAULT", lambda: may_panic(modes.SEGFAULT, crash))
     rows.show("text", "Echo again", echo)
 

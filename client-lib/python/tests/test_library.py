@@ -66,3 +66,24 @@ def test_the_host_in_the_readme_runs(shared_server):
         text=True,
     )
     assert (result.stdout, result.stderr) == ("hello\n", "")
+
+
+def run_ctypes(*arguments):
+    script = pathlib.Path(__file__).with_name("host_ctypes.py")
+    result = subprocess.run(
+        [sys.executable, "-S", str(script), *arguments], capture_output=True, text=True, timeout=60
+    )
+    assert result.stderr == ""
+    return result.stdout
+
+
+def test_ctypes_needs_nothing_but_the_library(shared_server):
+    assert run_ctypes(shared_server.address, "/test.Service/Reverse", "abc") == "reply cba\n"
+    assert run_ctypes(shared_server.address, "/test.Service/Fail", "") == (
+        "error 3 TEST_REASON the tëst failed\n"
+    )
+
+
+def test_ctypes_is_told_that_nobody_listens():
+    answer = run_ctypes("unix:/nonexistent/plugind.sock", "/test.Service/Echo", "")
+    assert answer.startswith("error 14 ") and "/nonexistent/plugind.sock" in answer
