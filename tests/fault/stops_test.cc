@@ -9,12 +9,19 @@
 #include <future>
 #include <string>
 
-#include "tests/fault/fault_test.h"
+#include "tests/fault/ledger.h"
 
 namespace plugind::e2e {
 namespace {
 
+using ::testing::AllOf;
+using ::testing::AnyOf;
+using ::testing::Each;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Key;
+using ::testing::Not;
+using ::testing::StartsWith;
 
 class StandStill : public FaultTest {
  protected:
@@ -64,20 +71,30 @@ TEST_F(StandStill, APluginThatDoesServesAgainWhenItGoesOn) {
 TEST_F(StandStill, APluginThatDoesIsKilledWhereItsHealthIsLookedAfter) {
   manifest("echo", {kTestPlugin},
            "health.interval = '50ms'\nhealth.timeout = '100ms'\nhealth.failures = 2\n");
+  manifest("other", {kTestPlugin});
   start();
   const std::string pid = answer("echo", "!pid");
+  ASSERT_EQ(answer("other", "hello"), "hello");
+  take_stock();
+  Ledger others(
+      directory_.path() / "executed", 2, [this] { return front(); }, "other");
   halt(std::stoi(pid));
   const grpc::Status lost = call(front(), "hello", nullptr, "echo");
   EXPECT_EQ(lost.error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_THAT(lost.error_message(), HasSubstr("failed 2 health checks in a row and was killed"));
   EXPECT_NE(answer("echo", "!pid"), pid);
   EXPECT_FALSE(testing::alive(std::stoi(pid)));
+  others.end();
+  EXPECT_THAT(others.outcomes(), ElementsAre(Key("OK")));
+  EXPECT_EQ(others.differences(), "");
 }
 
 TEST_F(StandStill, APluginThatDoesCanBeStopped) {
   manifest("echo", {kTestPlugin}, "stop.grace = '100ms'\n");
   start();
-  halt(std::stoi(answer("echo", "!pid")));
+  const std::string pid = answer("echo", "!pid");
+  take_stock();
+  halt(std::stoi(pid));
   EXPECT_EQ(pluginctl({"stop", "echo"}).out, "echo is stopped\n");
 }
 
@@ -90,6 +107,8 @@ TEST_F(StandStill, ADaemonThatDoesLosesNoCallAndNoPlugin) {
   const std::string pid = answer("echo", "!pid");
   const auto channel = front();
   ASSERT_EQ(call(channel, "hello", nullptr, "echo").error_message(), "");
+  Ledger callers(
+      directory_.path() / "executed", 2, [this] { return front(); }, "echo");
   halt(daemon().pid());
   EXPECT_EQ(short_call(channel).error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
   auto waiting = std::async(std::launch::async, [&] {
@@ -99,6 +118,10 @@ TEST_F(StandStill, ADaemonThatDoesLosesNoCallAndNoPlugin) {
   });
   ::kill(daemon().pid(), SIGCONT);
   EXPECT_EQ(waiting.get(), pid);
+  EXPECT_TRUE(callers.wait_answers(10));
+  callers.end();
+  EXPECT_THAT(callers.outcomes(), ElementsAre(Key("OK")));
+  EXPECT_EQ(callers.differences(), "");
 }
 
 class StopInSteps : public StandStill {
@@ -118,6 +141,7 @@ TEST_F(StopInSteps, OneThatDoesNotEndAPluginIsFollowedByTheNextForItsWholeTree) 
            "         { action = 'SIGINT', timeout = '20s' }]\n");
   start();
   const pid_t plugin = std::stoi(answer("echo", "!pid"));
+  take_stock();
   // In a session of its own, it ignores SIGTERM as the plugin does.
   const pid_t daughter = std::stoi(answer("echo", "!daughter"));
   EXPECT_EQ(stopped("echo"), "stopped by an operator; step 2 of stop.steps (SIGINT) ended it");
@@ -131,6 +155,7 @@ TEST_F(StopInSteps, APluginThatOutlivesAllIsKilled) {
            "[[stop.steps]]\naction = 'SIGTERM'\ntimeout = '50ms'\n");
   start();
   const pid_t plugin = std::stoi(answer("echo", "!pid"));
+  take_stock();
   EXPECT_EQ(stopped("echo"), "stopped by an operator; it outlived stop.steps and was killed");
   EXPECT_FALSE(testing::alive(plugin));
 }
@@ -148,6 +173,7 @@ TEST_F(StopInSteps, ADialectsOwnRequestIsOne) {
   start();
   ASSERT_EQ(answer("kv", "hello"), "hello");
   ASSERT_EQ(answer("asked", "hello"), "hello");
+  take_stock();
   EXPECT_EQ(stopped("asked"), "stopped by an operator; step 1 of stop.steps (ask) ended it");
   EXPECT_THAT(log_of("asked"), HasSubstr("asked to shut down"));
   EXPECT_EQ(stopped("kv"), "stopped by an operator; step 1 of stop.steps (SIGINT) ended it");
@@ -159,9 +185,10 @@ struct Point {
   const char* name;
   const char* manifest;
   void (*reach)(class KilledDaemon& test);
+  bool never_ready = false;  // Its process lives and says nothing.
 };
 
-class KilledDaemon : public DaemonTest, public ::testing::WithParamInterface<Point> {
+class KilledDaemon : public FaultTest, public ::testing::WithParamInterface<Point> {
  public:
   // What a point needs.
   std::string answered(const std::string& payload) const { return answer("echo", payload); }
@@ -177,8 +204,17 @@ class KilledDaemon : public DaemonTest, public ::testing::WithParamInterface<Poi
     EchoMessage message;
     ASSERT_TRUE(stream_->Write(message) && stream_->Read(&message));
   }
-  void write_manifest(const std::string& more) const {
-    manifest("echo", {kTestPlugin, "--ignore-term"}, "services = ['echo.v1.Echo']\n" + more);
+  void write_manifest(const std::string& more, bool never_ready = false) const {
+    const std::vector<std::string> right{kTestPlugin, "--ignore-term"},
+        silent{kMisbehave, "silent"};
+    manifest("echo", never_ready ? silent : right, "services = ['echo.v1.Echo']\n" + more);
+  }
+  /// Until so many processes of the plugins run.
+  void wait_processes(std::size_t count) const {
+    constexpr std::size_t kDaemonAndGuardian = 2;
+    EXPECT_TRUE(eventually([&] {
+      return directory_.processes().size() == kDaemonAndGuardian + count;
+    })) << testing::describe(directory_.processes());
   }
   /// Of the instance that is ready and has another pid than `last`.
   std::int64_t next_pid(std::int64_t last) {
@@ -211,8 +247,19 @@ class KilledDaemon : public DaemonTest, public ::testing::WithParamInterface<Poi
 };
 
 TEST_P(KilledDaemon, LeavesNothingAndTheNextOneServes) {
-  write_manifest(GetParam().manifest);
+  // What there is of one that serves and is the first.
+  manifest("other", {kTestPlugin});
+  write_manifest("stop.grace = '50ms'\n");
   start();
+  ASSERT_EQ(answer("echo", "hello"), "hello");
+  ASSERT_EQ(answer("other", "hello"), "hello");
+  take_stock();
+  stop();
+
+  write_manifest(GetParam().manifest, GetParam().never_ready);
+  start();
+  Ledger ledger(
+      directory_.path() / "executed", 2, [this] { return front(); }, "other");
   GetParam().reach(*this);
   ::kill(daemon().pid(), SIGKILL);
   EXPECT_EQ(daemon().process().wait(), Exit{.signal = SIGKILL});
@@ -228,7 +275,12 @@ TEST_P(KilledDaemon, LeavesNothingAndTheNextOneServes) {
   write_manifest("stop.grace = '50ms'\n");
   start();
   EXPECT_EQ(answer("echo", "hello"), "hello");
-  stop();
+  // Its callers live through it: they lose what the daemon had in its hands, and go on.
+  EXPECT_TRUE(ledger.wait_answers(10));
+  ledger.end();
+  EXPECT_THAT(ledger.outcomes(),
+              Each(Key(AnyOf("OK", AllOf(StartsWith("status 14 "), Not(HasSubstr("PLUGIN_")))))));
+  EXPECT_EQ(ledger.differences(), "");
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -240,6 +292,13 @@ INSTANTIATE_TEST_SUITE_P(
                 test.begin("start");
                 test.wait_state(v1::INSTANCE_STATE_STARTING);
               }},
+        Point{"StartingWithAProcess", "start.timeout = '10m'\n",
+              [](KilledDaemon& test) {
+                test.begin("start");
+                test.wait_state(v1::INSTANCE_STATE_STARTING);
+                test.wait_processes(2);
+              },
+              true},
         Point{"ReadyWithACall", "", [](KilledDaemon& test) { test.call_without_end(); }},
         Point{"Draining", "stop.drain = '1h'\n",
               [](KilledDaemon& test) {
@@ -261,6 +320,20 @@ INSTANTIATE_TEST_SUITE_P(
                 ::kill(static_cast<pid_t>(first), SIGKILL);
                 ::kill(static_cast<pid_t>(test.next_pid(first)), SIGKILL);
                 test.wait_state(v1::INSTANCE_STATE_BACKOFF);
+              }},
+        Point{"Failed", "restart.limit = 1\nrestart.window = '24h'\n",
+              [](KilledDaemon& test) {
+                EXPECT_EQ(test.answered("hello"), "hello");
+                ::kill(static_cast<pid_t>(test.next_pid(0)), SIGKILL);
+                test.wait_state(v1::INSTANCE_STATE_FAILED);
+                test.wait_processes(1);
+              }},
+        Point{"Stopped", "stop.grace = '50ms'\n",
+              [](KilledDaemon& test) {
+                EXPECT_EQ(test.answered("hello"), "hello");
+                test.begin("stop");
+                test.wait_state(v1::INSTANCE_STATE_STOPPED);
+                test.wait_processes(1);
               }},
         Point{"OnProbation", "upgrade.probation = '1h'\n",
               [](KilledDaemon& test) {

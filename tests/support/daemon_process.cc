@@ -56,13 +56,15 @@ namespace {
 
 std::vector<std::string> command_line(const DaemonDirectory& directory,
                                       std::vector<std::string> arguments,
-                                      std::vector<std::string> command) {
+                                      std::vector<std::string> command, Workers said) {
   const std::string manifests = directory.manifests(), socket = directory.socket();
   for (const std::string& part : {std::string("--manifests"), manifests, std::string("--socket"),
                                   "unix:" + socket, std::string("--lifeline")}) {
     command.push_back(part);
   }
-  command.insert(command.end(), {"--workers", std::to_string(workers())});
+  if (said == Workers::kOfTheTest) {
+    command.insert(command.end(), {"--workers", std::to_string(workers())});
+  }
   for (std::string& argument : arguments) command.push_back(std::move(argument));
   return command;
 }
@@ -70,9 +72,9 @@ std::vector<std::string> command_line(const DaemonDirectory& directory,
 }  // namespace
 
 DaemonProcess::DaemonProcess(const DaemonDirectory& directory, std::vector<std::string> arguments,
-                             std::vector<std::string> command)
+                             std::vector<std::string> command, Workers workers)
     : directory_(directory),
-      process_(command_line(directory, std::move(arguments), std::move(command)),
+      process_(command_line(directory, std::move(arguments), std::move(command), workers),
                directory.environment()) {}
 
 bool DaemonProcess::wait_started() {

@@ -15,6 +15,9 @@ namespace plugind::testing {
 /// The daemon's --workers: $PLUGIND_TEST_WORKERS, or 1.
 std::size_t workers();
 
+/// Whether a test's daemon is told how many workers it has.
+enum class Workers { kOfTheTest, kNotSaid };
+
 /// A directory with everything of one daemon in it: manifests/, run/ and what else the test needs.
 class DaemonDirectory {
  public:
@@ -46,7 +49,7 @@ class DaemonProcess {
  public:
   /// Starts it with more arguments; `command` is how ("setpriv … plugind").
   DaemonProcess(const DaemonDirectory& directory, std::vector<std::string> arguments,
-                std::vector<std::string> command);
+                std::vector<std::string> command, Workers workers = Workers::kOfTheTest);
 
   /// Waits until it has read its manifests and accepts connections.  False when it has ended or the
   /// deadline passes.

@@ -1,16 +1,21 @@
 // A native plugin that writes its HTTP/2 by hand: an Echo/Unary that is right, until the metadata
-// `x-fault` of a call, or an option, tells it what to do wrong.
+// `x-fault` of a call, or an option, tells it what to do wrong.  Its trailers say what became of
+// the call, and of all calls.
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "tests/support/raw_http2.h"
 
@@ -27,6 +32,58 @@ constexpr std::size_t kFlood = 64 << 20;
 std::string greeting;  // --greeting=
 bool health_is_silent = false;
 std::atomic<bool> is_silent{false};  // From now on.
+
+// --goodbyes=: so many connections, the first ones, say GOAWAY under load.  Each answers some
+// calls, holds the next ones, and with so many in its hands accepts a few of them and disowns the
+// others.
+// What it has accepted it answers when the next connection is there.
+int goodbyes = 0;
+std::atomic<int> connections{0};
+constexpr std::size_t kAnswersBefore = 20, kHeld = 8, kAccepted = 4;
+
+/// What became of every request, by its bytes.
+class Book {
+ public:
+  struct Entry {
+    int first = 0;     // The first connection that it came on.
+    int seen = 0;      // How often it came as a whole.
+    int disowned = 0;  // How often that was over the last stream of a GOAWAY.
+  };
+  /// It may have come on a later connection already: this one was busy.
+  void saw(const std::string& request, int connection, bool disowned) {
+    const std::lock_guard lock(mutex_);
+    Entry& entry = entries_[request];
+    entry.first = entry.seen == 0 ? connection : std::min(entry.first, connection);
+    ++entry.seen;
+    if (disowned) ++entry.disowned;
+  }
+  void disown(const std::string& request) {
+    const std::lock_guard lock(mutex_);
+    ++entries_[request].disowned;
+  }
+  void said_goodbye() {
+    const std::lock_guard lock(mutex_);
+    ++goodbyes_;
+  }
+  /// Counts it as executed, by this connection.
+  Headers execute(const std::string& request, int connection) {
+    const std::lock_guard lock(mutex_);
+    const Entry& entry = entries_[request];
+    return {{"x-connection", std::to_string(connection)},
+            {"x-first", std::to_string(entry.first)},
+            {"x-seen", std::to_string(entry.seen)},
+            {"x-disowned", std::to_string(entry.disowned)},
+            {"x-executed", std::to_string(++executed_)},
+            {"x-goodbyes", std::to_string(goodbyes_)}};
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, Entry> entries_;
+  int executed_ = 0;  // All of them.
+  int goodbyes_ = 0;  // That have been said.
+};
+Book book;
 
 std::string number32(std::uint32_t value) {
   std::string bytes;
@@ -47,7 +104,7 @@ std::string garbage(std::size_t size) {
 
 class Conversation {
  public:
-  explicit Conversation(int socket) : socket_(socket) {}
+  Conversation(int socket, int number) : socket_(socket), number_(number) {}
   ~Conversation() { ::close(socket_); }
   Conversation(const Conversation&) = delete;
   Conversation& operator=(const Conversation&) = delete;
@@ -118,13 +175,44 @@ class Conversation {
     if (request == requests_.end()) return;
     request->second += frame_in.payload;
     if ((frame_in.flags & kEndStream) == 0) return;
-    const std::uint32_t stream = frame_in.stream;
+    const std::string whole = std::move(request->second);
+    requests_.erase(request);
+    on_request(frame_in.stream, whole);
+  }
+
+  void on_request(std::uint32_t stream, const std::string& request) {
+    const bool disowned = last_stream_ != 0 && stream > last_stream_;
+    book.saw(request, number_, disowned);
+    if (disowned) return;
+    if (last_stream_ != 0) {
+      answer(stream, request);
+    } else if (number_ > goodbyes || answers_ < kAnswersBefore) {
+      answer(stream, request);
+    } else {
+      held_[stream] = request;
+      if (held_.size() == kHeld) say_goodbye();
+    }
+  }
+
+  void answer(std::uint32_t stream, const std::string& request) {
+    Headers trailers = book.execute(request, number_);
+    trailers.insert(trailers.begin(), {"grpc-status", "0"});
     send(frame(FrameType::kHeaders, kEndHeaders, stream,
                header_block({{":status", "200"}, {"content-type", "application/grpc"}})) +
-         frame(FrameType::kData, 0, stream, request->second) +
-         frame(FrameType::kHeaders, kEndHeaders | kEndStream, stream,
-               header_block({{"grpc-status", "0"}})));
-    requests_.erase(request);
+         frame(FrameType::kData, 0, stream, request) +
+         frame(FrameType::kHeaders, kEndHeaders | kEndStream, stream, header_block(trailers)));
+    ++answers_;
+  }
+
+  void say_goodbye() {
+    last_stream_ = std::next(held_.begin(), kAccepted - 1)->first;
+    const auto first_disowned = held_.upper_bound(last_stream_);
+    for (auto it = first_disowned; it != held_.end(); ++it) book.disown(it->second);
+    held_.erase(first_disowned, held_.end());
+    book.said_goodbye();
+    send(frame(FrameType::kGoaway, 0, 0, number32(last_stream_) + number32(0)));
+    connections.wait(number_);
+    for (const auto& [stream, request] : std::exchange(held_, {})) answer(stream, request);
   }
 
   /// UNIMPLEMENTED.
@@ -226,9 +314,13 @@ class Conversation {
   }
 
   const int socket_;
+  const int number_;  // From 1, in the order of the connections.
   std::string received_;
   HeaderDecoder decoder_;
-  std::map<std::uint32_t, std::string> requests_;
+  std::map<std::uint32_t, std::string> requests_;  // That are still coming.
+  std::map<std::uint32_t, std::string> held_;
+  std::size_t answers_ = 0;
+  std::uint32_t last_stream_ = 0;  // Of the GOAWAY; 0 before it.
 };
 
 }  // namespace
@@ -238,13 +330,17 @@ int main(int argc, char** argv) {
     const std::string option = argv[i];
     if (option.starts_with("--greeting=")) greeting = option.substr(option.find('=') + 1);
     if (option == "--health=silent") health_is_silent = true;
+    if (option.starts_with("--goodbyes="))
+      goodbyes = std::stoi(option.substr(option.find('=') + 1));
   }
-  while (true) {
+  for (int number = 1;; ++number) {
     const int socket = ::accept4(kListener, nullptr, nullptr, SOCK_CLOEXEC);
     // It lives on without a way to reach it.
     if (socket == -1) {
       while (true) ::pause();
     }
-    std::thread([socket] { Conversation(socket).run(); }).detach();
+    connections = number;
+    connections.notify_all();
+    std::thread([socket, number] { Conversation(socket, number).run(); }).detach();
   }
 }
