@@ -41,7 +41,9 @@ class BadInput : public DaemonTest {
       const std::size_t most = descriptors_ + 3 * (testing::workers() - 1);
       EXPECT_TRUE(eventually([&] { return descriptors_of(daemon().pid()) <= most; }))
           << descriptors_of(daemon().pid()) << " instead of " << most;
-      EXPECT_EQ(daemon_info().connections(), 1U);
+      // Descriptors may be back to so many while a loop still closes what the last host had open.
+      EXPECT_TRUE(eventually([&] { return daemon_info().connections() == 1; }))
+          << daemon_info().connections() << " connections instead of the one that asks";
     }
     DaemonTest::TearDown();
   }

@@ -4,9 +4,11 @@
 #include <array>
 #include <atomic>
 #include <csignal>
+#include <deque>
 #include <thread>
 
 #include "tests/e2e/daemon_test.h"
+#include "tests/e2e/open_call.h"
 
 namespace plugind::e2e {
 namespace {
@@ -14,23 +16,18 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-class Crashes : public DaemonTest {
- protected:
-  v1::Plugin start_plugin(const std::string& name) {
-    Context context;
-    v1::StartPluginRequest request;
-    request.set_name(name);
-    v1::StartPluginResponse response;
-    const grpc::Status status = control()->StartPlugin(&context, request, &response);
-    EXPECT_TRUE(status.ok()) << status.error_message();
-    return response.plugin();
-  }
-};
+class Crashes : public DaemonTest {};
+
+testing::Run pluginctl(const testing::DaemonDirectory& directory,
+                       const std::vector<std::string>& arguments) {
+  std::vector<std::string> command{PLUGINCTL, "--socket", directory.socket().string()};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return testing::run(std::move(command));
+}
 
 /// What `pluginctl crashes` prints.
 std::string crashes(const testing::DaemonDirectory& directory, const std::string& plugin) {
-  const testing::Run run =
-      testing::run({PLUGINCTL, "--socket", directory.socket().string(), "crashes", plugin});
+  const testing::Run run = pluginctl(directory, {"crashes", plugin});
   EXPECT_EQ(run.exit, Exit{.code = 0}) << run.err;
   return run.out;
 }
@@ -192,10 +189,40 @@ TEST_F(Crashes, EndStreamsToo) {
   EXPECT_EQ(crash.metadata.at("signal"), "9");
 }
 
+TEST_F(Crashes, EndEachOfManyStreamsOverEverySocket) {
+  constexpr std::size_t kStreams = 128;
+  usual_manifests();
+  start();
+  const std::string pid = answer("echo", "!pid");
+  std::deque<OpenCall> streams;
+  const std::array channels{front(), front(), plugin_socket("echo"), plugin_socket("echo")};
+  while (streams.size() < kStreams) {
+    OpenCall& stream = streams.emplace_back(channels[streams.size() % channels.size()]);
+    const std::string payload = "stream " + std::to_string(streams.size());
+    ASSERT_EQ(stream.echo(payload), payload) << "it is in the plugin's hands";
+  }
+  ASSERT_EQ(get_plugin("echo").instances(0).calls_in_flight(), kStreams);
+  ::kill(std::stoi(pid), SIGKILL);
+  for (OpenCall& stream : streams) {
+    EXPECT_EQ(stream.echo("are you there?"), "");
+    Told crash = told(stream.end());
+    EXPECT_EQ(crash.code, grpc::StatusCode::UNAVAILABLE);
+    EXPECT_EQ(crash.reason, "PLUGIN_CRASHED") << crash.message;
+    EXPECT_EQ(crash.metadata["signal"], "9");
+    EXPECT_THAT(crash.message, HasSubstr("(pid " + pid + ")"));
+  }
+  EXPECT_THAT(crashes(directory_, "echo"),
+              HasSubstr("  calls:    " + std::to_string(kStreams) + " in flight"));
+  EXPECT_NE(answer("echo", "!pid"), pid);
+}
+
 TEST_F(Crashes, TooManyAreALoopUntilAnOperatorClearsIt) {
-  for (const char* more : {"", "dialect = 'go-plugin'\nenv = { E2E_COOKIE = 'right' }\n"}) {
+  const std::string go_plugin = "dialect = 'go-plugin'\nenv = { E2E_COOKIE = 'right' }\n";
+  const std::pair<std::string, const char*> cases[] = {
+      {"", "start"}, {"", "restart"}, {go_plugin, "start"}, {go_plugin, "restart"}};
+  for (const auto& [more, command] : cases) {
     manifest("fragile", {kTestPlugin},
-             std::string(more) + "restart = { limit = 3, backoff = '1ms', window = '1h' }\n");
+             more + "restart = { limit = 3, backoff = '1ms', window = '1h' }\n");
     start();
     HostProcess host(directory_, "fragile");
     const auto crash = [&] { EXPECT_THAT(host.call("!exit 9"), HasSubstr("PLUGIN_CRASHED")); };
@@ -208,7 +235,8 @@ TEST_F(Crashes, TooManyAreALoopUntilAnOperatorClearsIt) {
     EXPECT_EQ(plugin.failures(), 3U);
     EXPECT_EQ(plugin.starts(), 3U) << "what is in a loop is not started";
 
-    start_plugin("fragile");
+    EXPECT_EQ(pluginctl(directory_, {command, "fragile"}).out, "fragile is ready\n");
+    EXPECT_EQ(get_plugin("fragile").state(), v1::INSTANCE_STATE_READY);
     EXPECT_EQ(host.call("hello"), "hello");
     host.leave();
     stop();

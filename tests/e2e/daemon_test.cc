@@ -44,6 +44,16 @@ std::string quoted(const std::string& text) {
   return result + '"';
 }
 
+/// So many that what they follow, which is what failed, is not lost among them.
+std::string last_lines(const std::string& log) {
+  constexpr int kMost = 60;
+  std::size_t begin = log.size();
+  for (int lines = 0; lines <= kMost && begin != log.npos && begin > 0; ++lines) {
+    begin = log.rfind('\n', begin - 1);
+  }
+  return begin == log.npos || begin == 0 ? log : "…" + log.substr(begin);
+}
+
 }  // namespace
 
 Told told(const grpc::Status& status) {
@@ -132,7 +142,9 @@ void DaemonTest::expect_nothing_left() {
 void DaemonTest::TearDown() {
   if (daemon_ == nullptr) return;
   if (daemon_->process().running()) stop();
-  if (HasFailure()) std::fprintf(stderr, "the daemon's log:\n%s\n", daemon_->log().c_str());
+  if (HasFailure()) {
+    std::fprintf(stderr, "the daemon's log:\n%s\n", last_lines(daemon_->log()).c_str());
+  }
 }
 
 std::shared_ptr<grpc::Channel> DaemonTest::channel_to(const fs::path& socket) const {

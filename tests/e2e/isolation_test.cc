@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "tests/e2e/daemon_test.h"
+#include "tests/e2e/other_user.h"
 
 namespace plugind::e2e {
 namespace {
@@ -30,20 +31,10 @@ constexpr const char* kDaemonUser = "61042:61042";
 
 class Isolation : public DaemonTest {
  protected:
-  /// A copy of a program that every user may run.
-  std::string open_copy(const std::string& program) {
-    EXPECT_EQ(::chmod(directory_.path().c_str(), 0711), 0);
-    const fs::path copy = directory_.path() / fs::path(program).filename();
-    if (!fs::exists(copy)) {
-      fs::copy_file(program, copy);
-      EXPECT_EQ(::chmod(copy.c_str(), 0755), 0);
-    }
-    return copy;
+  std::string open_copy(const std::string& program) const {
+    return e2e::open_copy(directory_, program);
   }
-  /// By which the processes of this test's daemon are known, whoever they are.
-  std::string home() const {
-    return "env = { HOME = '" + (directory_.path() / "home").string() + "' }\n";
-  }
+  std::string home() const { return home_line(directory_); }
   v1::HeldLimit held(const std::string& plugin, const std::string& name) const {
     const v1::Plugin status = get_plugin(plugin);
     for (const v1::Instance& instance : status.instances()) {

@@ -29,6 +29,7 @@ using Call = std::unique_ptr<pd_call, FreesCall>;
 class Load : public DaemonTest {
  protected:
   const std::uint64_t kCalls = kSanitized ? 30'000 : 1'000'000;
+  static constexpr std::uint32_t kConnections = 2;
   const int kCancellations = kSanitized ? 3'000 : 20'000;
 
   void connect() {
@@ -38,7 +39,8 @@ class Load : public DaemonTest {
     client_.reset(pd_connect(directory_.socket().c_str(), 0, nullptr));
     ASSERT_NE(client_, nullptr);
     ASSERT_EQ(answered("warm"), "warm");
-    connections_ = daemon_info().connections();
+    // This client's and the one that asks: what looked whether the daemon is up has ended.
+    ASSERT_TRUE(eventually([&] { return daemon_info().connections() == kConnections; }));
     memory_ = daemon_info().resident_bytes();
   }
 
@@ -81,13 +83,12 @@ class Load : public DaemonTest {
   void expect_unharmed() {
     const std::string much(40 << 20, 'x');
     EXPECT_TRUE(answered(much) == much);
-    EXPECT_EQ(daemon_info().connections(), connections_);
+    EXPECT_EQ(daemon_info().connections(), kConnections);
     EXPECT_EQ(get_plugin("echo").instances_size(), 1);
   }
 
   std::unique_ptr<pd_options, FreesOptions> options_{pd_options_new()};
   std::unique_ptr<pd_client, ClosesClient> client_;
-  std::uint32_t connections_ = 0;
   std::uint64_t memory_ = 0;
 };
 

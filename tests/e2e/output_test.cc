@@ -26,7 +26,7 @@ class Output : public DaemonTest {
     start({"--log-dir", logs_.string()}, std::move(command));
   }
   std::string file(const std::string& name) const {
-    std::ifstream stream(seen_logs_ / name, std::ios::binary);
+    std::ifstream stream(logs_ / name, std::ios::binary);
     return {std::istreambuf_iterator<char>(stream), {}};
   }
   bool file_has(const std::string& text) const {
@@ -42,7 +42,6 @@ class Output : public DaemonTest {
   }
 
   const fs::path logs_ = directory_.path() / "logs";
-  fs::path seen_logs_ = logs_;  // Where the test sees them.
 };
 
 TEST_F(Output, HasLevelsAndWholeTraces) {
@@ -121,56 +120,6 @@ TEST_F(Output, AFileThatCannotBeWrittenHoldsNobodyUp) {
   fs::permissions(logs_, fs::perms(0750));
   answer("echo", "!print back");
   EXPECT_TRUE(file_has(" stdout -     back\n"));
-}
-
-std::size_t count(const std::string& text, const std::string& what) {
-  std::size_t times = 0;
-  for (std::size_t at = 0; (at = text.find(what, at)) != text.npos; at += what.size()) ++times;
-  return times;
-}
-
-TEST_F(Output, AFullDiskHoldsNobodyUpAndItsEndIsNoticed) {
-  // A small disk that is the daemon's alone, and ends with it.
-  const std::string mount = "mount -t tmpfs -o size=256k,mode=0750 none \"$0\"";
-  fs::create_directory(logs_);
-  const testing::Run tried = testing::run({"/usr/bin/unshare", "-m", "sh", "-c", mount, logs_});
-  if (tried.exit != Exit{.code = 0}) GTEST_SKIP() << "no disk can be mounted: " << tried.err;
-  manifest("echo", {kTestPlugin});
-  start_with_files(
-      {"/usr/bin/unshare", "-m", "sh", "-c", mount + " && exec \"$@\"", logs_, kPlugind});
-  seen_logs_ = "/proc/" + std::to_string(daemon().pid()) + "/root" + logs_.string();
-  std::ofstream(seen_logs_ / "others") << std::string(128 << 10, 'x');
-
-  Bystander bystander(plugin_socket("echo"));
-  std::size_t printed = 0;
-  const auto print = [&](int lines) {
-    for (; lines > 0; --lines, ++printed) answer("echo", "!print " + std::string(10'000, 'x'));
-  };
-  print(20);
-  ASSERT_TRUE(daemon().wait_log("event=output-file-failed plugin=echo"));
-  EXPECT_TRUE(daemon().wait_log("(ENOSPC)"));
-  print(20);
-  EXPECT_THAT(get_plugin("echo").output_problem(), HasSubstr("ENOSPC"));
-  EXPECT_THAT(pluginctl({"doctor", "echo"}).out,
-              HasSubstr("warning  echo: what it prints is not in its file: cannot write to " +
-                        (logs_ / "echo.log").string()));
-  const std::size_t before = count(file("echo.log"), "\n");
-  EXPECT_LT(before, 20U);
-  EXPECT_THAT(file("echo.log"), EndsWith("x\n"));
-
-  fs::remove(seen_logs_ / "others");
-  print(1);
-  ASSERT_TRUE(daemon().wait_log("event=output-file-works plugin=echo lines-lost="));
-  EXPECT_EQ(get_plugin("echo").output_problem(), "");
-  const std::string text = file("echo.log");
-  const std::size_t present = count(text, " echo#1 stdout -     xxx");
-  EXPECT_EQ(count(text, "\n"), present + 1) << "one line says how many are missing";
-  const std::size_t missing = printed - present;
-  EXPECT_THAT(text, HasSubstr(" plugind - warn  " + std::to_string(missing) +
-                              " lines are missing here: they could not be written\n"));
-  EXPECT_THAT(daemon().log(), HasSubstr("lines-lost=" + std::to_string(missing) + "\n"));
-  EXPECT_EQ(count(daemon().log(), "event=output-file-failed"), 1U);
-  EXPECT_EQ(bystander.complaint(), "");
 }
 
 TEST_F(Output, ADirectoryThatOthersMayChangeIsRefused) {

@@ -66,14 +66,18 @@ TEST_F(Refusals, AnotherVersionOfThePluginsProtocol) {
   const Told refusal = refused({kMisbehave, "print", "1|7|unix|/tmp/x|grpc"},
                                kGoPlugin + "go-plugin.protocol_versions = [4, 5]\n");
   EXPECT_EQ(refusal.reason, "PROTOCOL_UNSUPPORTED");
-  EXPECT_THAT(refusal.message, AllOf(HasSubstr("7"), HasSubstr("4, 5"),
-                                     HasSubstr("go-plugin.protocol_versions"), HasSubstr(kStderr)));
+  EXPECT_THAT(refusal.message, AllOf(HasSubstr("it speaks version 7 of its protocol"),
+                                     HasSubstr("go-plugin.protocol_versions of the manifest has "
+                                               "4, 5; add it if the hosts speak it"),
+                                     HasSubstr(kStderr)));
 }
 
 TEST_F(Refusals, AnotherVersionOfTheHandshake) {
   const Told refusal = refused({kMisbehave, "print", "2|1|unix|/tmp/x|grpc"}, kGoPlugin);
   EXPECT_EQ(refusal.reason, "PROTOCOL_UNSUPPORTED");
-  EXPECT_THAT(refusal.message, AllOf(HasSubstr("2"), HasSubstr(kStderr)));
+  EXPECT_THAT(refusal.message, AllOf(HasSubstr("it speaks version 2 of go-plugin's core protocol"),
+                                     HasSubstr("build the plugin with a go-plugin of version 1"),
+                                     HasSubstr(kStderr)));
 }
 
 TEST_F(Refusals, GarbageInsteadOfTheHandshake) {
@@ -82,14 +86,16 @@ TEST_F(Refusals, GarbageInsteadOfTheHandshake) {
   EXPECT_EQ(refusal.reason, "HANDSHAKE_INVALID");
   EXPECT_THAT(refusal.message,
               AllOf(HasSubstr("no go-plugin handshake within 2"), HasSubstr("2 lines"),
-                    HasSubstr("\"Usage: bad [OPTIONS]\""), HasSubstr(kStderr)));
+                    HasSubstr("\"Usage: bad [OPTIONS]\""), HasSubstr("correct `dialect`"),
+                    HasSubstr("raise start.timeout"), HasSubstr(kStderr)));
   EXPECT_THAT(refusal.message, Not(HasSubstr("\x1b")));
 }
 
 TEST_F(Refusals, GarbageWithoutEnd) {
   const Told refusal = refused({kMisbehave, "flood"}, kGoPlugin);
   EXPECT_EQ(refusal.reason, "HANDSHAKE_INVALID");
-  EXPECT_THAT(refusal.message, AllOf(HasSubstr("xxxx"), HasSubstr(kStderr)));
+  EXPECT_THAT(refusal.message,
+              AllOf(HasSubstr("xxxx"), HasSubstr("correct `dialect`"), HasSubstr(kStderr)));
   EXPECT_LT(refusal.message.size(), 2'000U);
 }
 
@@ -97,6 +103,13 @@ TEST_F(Refusals, AHandshakeThatIsNoHandshake) {
   const Told refusal = refused({kMisbehave, "print", "1|1|carrier-pigeon|x|grpc"}, kGoPlugin);
   EXPECT_EQ(refusal.reason, "HANDSHAKE_INVALID");
   EXPECT_THAT(refusal.message, AllOf(HasSubstr("carrier-pigeon"), HasSubstr(kStderr)));
+}
+
+TEST_F(Refusals, AHandshakeOfAnotherProtocol) {
+  const Told refusal = refused({kMisbehave, "print", "1|1|unix|/tmp/x|thrift"}, kGoPlugin);
+  EXPECT_EQ(refusal.reason, "PROTOCOL_UNSUPPORTED");
+  EXPECT_THAT(refusal.message, AllOf(HasSubstr("it speaks \"thrift\", not gRPC"),
+                                     HasSubstr("set GRPCServer"), HasSubstr(kStderr)));
 }
 
 TEST_F(Refusals, AnAddressWhereNobodyListens) {
@@ -109,14 +122,17 @@ TEST_F(Refusals, AnExitBeforeTheHandshake) {
   const Told refusal = refused({kMisbehave, "exit", "3"}, kGoPlugin);
   EXPECT_EQ(refusal.reason, "START_EXITED");
   EXPECT_EQ(refusal.metadata.at("exit_code"), "3");
-  EXPECT_THAT(refusal.message, AllOf(HasSubstr("exit code 3"), HasSubstr(kStderr)));
+  EXPECT_THAT(refusal.message,
+              AllOf(HasSubstr("exit code 3"), HasSubstr("run its `command` by hand"),
+                    HasSubstr("`env_allow`"), HasSubstr(kStderr)));
 }
 
 TEST_F(Refusals, ASignalBeforeANativePluginListens) {
   const Told refusal = refused({kMisbehave, "signal", "11"}, "");
   EXPECT_EQ(refusal.reason, "START_EXITED");
   EXPECT_EQ(refusal.metadata.at("signal"), "11");
-  EXPECT_THAT(refusal.message, AllOf(HasSubstr("SIGSEGV"), HasSubstr(kStderr)));
+  EXPECT_THAT(refusal.message, AllOf(HasSubstr("SIGSEGV"), HasSubstr("run its `command` by hand"),
+                                     HasSubstr(kStderr)));
 }
 
 TEST_F(Refusals, SilenceUntilTheTimeout) {

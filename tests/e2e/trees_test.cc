@@ -38,10 +38,11 @@ class Trees : public DaemonTest, public ::testing::WithParamInterface<Keeping> {
     }
   }
 
-  /// The pids of a plugin's instance and of its daughter, in a session of its own and immune to
-  /// SIGTERM.
+  /// The pids of a plugin's instance, of its daughter, and of a daughter whose mother has ended;
+  /// each in a session of its own and immune to SIGTERM.
   std::vector<pid_t> family(const std::string& plugin) {
-    return {std::stoi(answer(plugin, "!pid")), std::stoi(answer(plugin, "!daughter"))};
+    return {std::stoi(answer(plugin, "!pid")), std::stoi(answer(plugin, "!daughter")),
+            std::stoi(answer(plugin, "!orphan"))};
   }
   static bool gone(const std::vector<pid_t>& pids) {
     return std::ranges::none_of(pids, testing::alive);
@@ -78,8 +79,7 @@ class Trees : public DaemonTest, public ::testing::WithParamInterface<Keeping> {
 TEST_P(Trees, AreGoneWhenAPluginHasBeenStopped) {
   for (const char* plugin : {"echo", "kv"}) {
     const auto pids = family(plugin);
-    EXPECT_FALSE(gone({pids[0]}));
-    EXPECT_FALSE(gone({pids[1]}));
+    for (const pid_t pid : pids) EXPECT_FALSE(gone({pid}));
     stop_plugin(plugin);
     EXPECT_TRUE(gone(pids)) << plugin << ": " << testing::describe(directory_.processes());
   }
@@ -95,7 +95,8 @@ TEST_P(Trees, AreGoneWhenAPluginHasCrashed) {
 
 TEST_P(Trees, AreGoneWhenTheHostHasGone) {
   HostProcess host(directory_, "kv");
-  const std::vector<pid_t> pids{std::stoi(host.call("!pid")), std::stoi(host.call("!daughter"))};
+  const std::vector<pid_t> pids{std::stoi(host.call("!pid")), std::stoi(host.call("!daughter")),
+                                std::stoi(host.call("!orphan"))};
   host.leave();
   EXPECT_TRUE(eventually([&] { return gone(pids); }));
 }

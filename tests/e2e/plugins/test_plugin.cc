@@ -22,6 +22,7 @@
 #include <fstream>
 #include <map>
 #include <mutex>
+#include <new>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -49,6 +50,24 @@ pid_t start_daughter() {
   ::signal(SIGTERM, SIG_IGN);
   ::signal(SIGHUP, SIG_IGN);
   while (true) ::pause();
+}
+
+/// The same, of a mother who has ended, in another session.
+pid_t start_orphan() {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return -1;
+  const pid_t mother = ::fork();
+  if (mother == 0) {
+    ::setsid();
+    const pid_t orphan = start_daughter();
+    ::_exit(::write(ends[1], &orphan, sizeof orphan) == sizeof orphan ? 0 : 1);
+  }
+  ::waitpid(mother, nullptr, 0);
+  pid_t orphan = -1;
+  if (::read(ends[0], &orphan, sizeof orphan) != sizeof orphan) orphan = -1;
+  ::close(ends[0]);
+  ::close(ends[1]);
+  return orphan;
 }
 
 /// Ends every connection as if the program had closed it; listening sockets only if asked.
@@ -97,6 +116,42 @@ int fork_bomb(int most) {
     break;
   }
   return static_cast<int>(children.size());
+}
+
+/// What all processes of a bomb count together.
+struct Bomb {
+  std::atomic<int> made{0};
+  std::atomic<int> refused{0};
+};
+
+/// Forks again and again, and so does each child, in a session of its own.  There are at most twice
+/// `most`, should nothing else hold them.
+[[noreturn]] void explode(Bomb& bomb, int most) {
+  ::setsid();
+  ::signal(SIGTERM, SIG_IGN);
+  ::signal(SIGHUP, SIG_IGN);
+  while (true) {
+    const pid_t child = bomb.made < most ? ::fork() : -1;
+    if (child > 0) ++bomb.made;
+    if (child == 0) ::setsid();
+    if (child == -1) {
+      ++bomb.refused;
+      ::usleep(1'000);  // Others need the processor, too.
+    }
+  }
+}
+
+/// Sets one off, and says when a fork of it has been refused, how many it had made by then.
+std::string set_bomb_off(int most) {
+  void* const memory =
+      ::mmap(nullptr, sizeof(Bomb), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return "no memory";
+  Bomb& bomb = *new (memory) Bomb;
+  const pid_t first = ::fork();
+  if (first == -1) return "refused";
+  if (first == 0) explode(bomb, most);
+  while (bomb.refused == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  return std::to_string(bomb.made + 1);
 }
 
 /// Takes all descriptors that it can have, for good, those that become free later included.
@@ -201,6 +256,8 @@ class EchoService final : public echo::v1::Echo::Service {
       ::close(file);
       return whole ? answer(line) : grpc::Status(grpc::StatusCode::INTERNAL, "cannot write");
     }
+    if (command == "orphan") return answer(std::to_string(start_orphan()));
+    if (command == "bomb") return answer(set_bomb_off(std::stoi(argument)));
     if (command == "daughter") return answer(std::to_string(start_daughter()));
     if (command == "environment") {
       const char* value = std::getenv(argument.c_str());
