@@ -9,9 +9,9 @@ suite_run() {
   sanitized_tests thread "$build" \
     'tests/abi/abi_client_test tests/unit/wire/wire_test tests/unit/platform/unit-platform
      tests/unit/plugin/unit-plugin tests/unit/dialect/unit-dialect tests/unit/forward/unit-forward
-     tests/unit/control/control_test daemon/plugind' \
+     tests/unit/control/control_test tests/unit/app/unit-app tests/unit/unit-error daemon/plugind' \
     'abi client' wire unit-platform unit-plugin unit-dialect unit-forward unit-forward-workers \
-    control
+    control unit-app unit-error
   # The programs that test are built without it: they would be checked for what gRPC does in them.
   PLUGIND_TEST_DAEMON=$build/daemon/plugind PLUGIND_TEST_WORKERS=3 sanitized_run thread "$PLUGIND_BUILD" --suite e2e
 }
