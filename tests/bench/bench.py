@@ -23,6 +23,7 @@ from contextlib import ExitStack
 from datetime import date
 from typing import Dict, List, NamedTuple, Tuple
 
+import behind
 import plots
 import report
 import scaling
@@ -221,7 +222,9 @@ def main() -> int:
         os.makedirs(directory, exist_ok=True)
         figures = os.path.join(directory, "figures.csv")
         report.write_csv(figures, rows)
-        plots.write(report.read_csv(figures), directory, options.gnuplot)
+        published = report.read_csv(figures)
+        plots.write(published, directory, options.gnuplot)
+        behind.update_page(options.update_docs, published)
     return 0
 
 

@@ -144,13 +144,16 @@ def read_csv(path: str) -> List[Row]:
 
 
 def update_docs(path: str, text: str) -> None:
-    """Puts the text between the two marks of the page."""
+    replace_between(path, "bench", f"```\n{text.rstrip()}\n```\n")
+
+
+def replace_between(path: str, name: str, block: str) -> None:
+    """Puts the block between the two marks of that name in the page."""
     with open(path, encoding="utf-8") as file:
         page = file.read()
-    marks = re.compile(r"(<!-- bench:begin -->\n).*?(<!-- bench:end -->)", re.S)
+    marks = re.compile(rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)", re.S)
     if not marks.search(page):
-        raise SystemExit(f"{path} has no lines <!-- bench:begin --> and <!-- bench:end -->")
-    block = f"```\n{text.rstrip()}\n```\n"
+        raise SystemExit(f"{path} has no lines <!-- {name}:begin --> and <!-- {name}:end -->")
     with open(path, "w", encoding="utf-8") as file:
         file.write(marks.sub(lambda match: match.group(1) + block + match.group(2), page))
 

@@ -5,7 +5,8 @@ usage: run_examples.py --build DIR PAGE...
 
 A page is one session of a shell, in a fresh copy of the tree's files, with what `meson install`
 installs on its PATH.  In order:
-  - a block of code that a line ending with "`FILE`:" introduces is written to FILE;
+  - a block of code that a line ending with "`FILE`:" introduces is written to FILE; if FILE belongs
+    to the tree, the block must be a part of it, as it stands;
   - ```console runs the commands after "$ " and compares what they print with the lines below;
     "…" stands for anything, on a line of its own for any number of lines; how many spaces there
     are does not matter; without expected lines the output is free, and the command must succeed;
@@ -32,18 +33,6 @@ SHARED = ["client-lib/python/.venv", "client-lib/python/.cache"]
 
 PRELUDE = r"""
 cd "$SESSION" || exit 1
-# After a command in the background: a reader would need longer for the next one than a daemon
-# needs to listen.
-wait_for_daemon() {
-  local tries
-  for ((tries = 0; tries < 500; tries++)); do
-    [[ -S ${PLUGIND_SOCKET#unix:} ]] && return 0
-    kill -0 $! 2>/dev/null || break
-    sleep 0.02
-  done
-  echo "nothing listens on $PLUGIND_SOCKET" >&2
-  return 1
-}
 end_jobs() {
   local job
   for job in $(jobs -p); do kill -TERM "$job"; done
@@ -121,7 +110,9 @@ class Session:
     def __init__(self, build: str, environment: dict):
         self.directory = tempfile.mkdtemp(prefix="plugind-docs-", dir="/tmp")
         copy_tree(self.directory, build)
-        self.environment = dict(environment, SESSION=self.directory)
+        # A reader has a directory for sockets, which a test may not have.
+        self.environment = dict(environment, SESSION=self.directory,
+                                XDG_RUNTIME_DIR=self.directory)
         self.output = os.path.join(self.directory, ".output")
         self.shell = subprocess.Popen(
             ["bash", "--norc", "--noprofile"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -131,10 +122,8 @@ class Session:
     def run(self, command: str) -> "tuple[int, str]":
         """Runs it in the shell; its exit code, and what it printed to stdout and stderr."""
         # `{ …; }` rather than a subshell: it may export, cd, and start jobs.
-        background = command.rstrip().endswith("&")
-        body = command + ("\nwait_for_daemon" if background else "")
         self.shell.stdin.write(
-            f"{{\n{body}\n}} >'{self.output}' 2>&1 </dev/null\necho \"done $?\"\n")
+            f"{{\n{command}\n}} >'{self.output}' 2>&1 </dev/null\necho \"done $?\"\n")
         self.shell.stdin.flush()
         line = read_line(self.shell, TIMEOUT)
         with open(self.output, encoding="utf-8", errors="replace") as file:
@@ -229,6 +218,18 @@ def installed(build: str) -> dict:
     return environment
 
 
+def lacking(build: str) -> Optional[str]:
+    """What the pages say is installed and is not."""
+    names = {os.path.relpath(os.path.join(directory, name), os.path.join(build, "docs-install"))
+             for directory, _, files in os.walk(os.path.join(build, "docs-install"))
+             for name in files}
+    wanted = ["bin/plugind", "bin/pluginctl", "libplugind.so", "libplugind.a",
+              "include/plugind/plugind.h", "pkgconfig/plugind.pc", "systemd/system/plugind.service",
+              "systemd/user/plugind.service"]
+    absent = [file for file in wanted if not any(name.endswith("/" + file) for name in names)]
+    return f"not installed: {', '.join(absent)}" if absent else None
+
+
 def check_manifest(session: Session, block: Block) -> Optional[str]:
     directory = tempfile.mkdtemp(dir=session.directory)
     with open(os.path.join(directory, "example.toml"), "w", encoding="utf-8") as file:
@@ -240,6 +241,10 @@ def check_manifest(session: Session, block: Block) -> Optional[str]:
 def try_block(session: Session, block: Block) -> Optional[str]:
     """What is wrong with it."""
     if block.file:
+        whole = os.path.join(ROOT, block.file)
+        if os.path.exists(whole):
+            with open(whole, encoding="utf-8") as file:
+                return None if block.text in file.read() else f"{block.file} does not have it"
         session.write(block.file, block.text)
     if block.language == "console":
         for command in commands_of(block.text):
@@ -303,6 +308,7 @@ def main() -> int:
     build = os.path.abspath(options.build)
     environment = installed(build)
     report = Report()
+    report.tell("meson install installs what README.md says", lacking(build))
     for page in options.pages:
         run_page(report, page, build, environment)
     print(f"1..{report.count}")

@@ -7,9 +7,11 @@ import sys
 import unittest
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
-sys.path.insert(0, os.path.join(ROOT, "tests", "layering"))
+sys.path[:0] = [os.path.join(ROOT, "tests", "layering"), os.path.join(ROOT, "tests", "bench")]
 
+import behind  # noqa: E402
 import check_layering  # noqa: E402
+import report  # noqa: E402
 
 # daemon/app may include all layers of the daemon, which the page says in words.
 ALL_LAYERS = ", ".join(sorted(check_layering.DAEMON.split() + ["daemon/error.h", "proto",
@@ -66,6 +68,15 @@ class PagesTest(unittest.TestCase):
         scripts = re.search(r"(?s)# build\n(.*?)\n *# tests", read("scripts/lib/deps.sh"))[1]
         self.assertEqual(readme.replace("\\", "").split(), scripts.split())
 
+    def test_readme_names_all_other_packages_that_the_scripts_install(self):
+        deps = read("scripts/lib/deps.sh")
+        more = (re.search(r"(?s)# tests, as far.*?\n(.*?)\)", deps)[1]
+                + re.search(r"(?s)\nTEST_PACKAGES=\((.*?)\)", deps)[1]).split()
+        more += " ".join(re.findall(r"(?m)\becho ([a-z][\w .-]*?)(?:;|$)", deps)).split()
+        self.assertGreater(len(more), 12)
+        readme = read("README.md")
+        self.assertEqual([name for name in more if f"`{name}`" not in readme], [])
+
     def test_readme_says_which_go_and_rust_are_needed(self):
         files = subprocess.run(["git", "-C", ROOT, "ls-files", "*go.mod", "*Cargo.toml"],
                                check=True, stdout=subprocess.PIPE, text=True).stdout.split()
@@ -82,6 +93,35 @@ class PagesTest(unittest.TestCase):
         self.assertGreater(len(reasons), 10)
         section = read("docs/operations.md").split("## Troubleshooting", 1)[1]
         self.assertEqual([name for name in reasons if f"`{name}`" not in section], [])
+
+    def test_every_fact_of_an_error_is_described(self):
+        sources = subprocess.run(["git", "-C", ROOT, "ls-files", "daemon/*.cc"],
+                                 check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+        facts = set()
+        for text in map(read, sources):
+            facts.update(re.findall(r'details\.emplace_back\(\s*"(\w+)"', text))
+            for braces in re.findall(r"Reason::k\w+,[^;]*?\{(\{\"[^;]*\})\}", text):
+                facts.update(re.findall(r'\{"(\w+)",', braces))
+        self.assertGreater(len(facts), 5)
+        section = read("docs/errors.md").split("| metadata |", 1)[1].split("\n\n")[0]
+        self.assertEqual(set(re.findall(r"`(\w+)`", re.sub(r"(?m)\|[^|]*\|[^|]*\|$", "", section))),
+                         facts)
+
+    def test_the_rows_in_which_plugind_is_behind_are_those_of_the_figures(self):
+        rows = report.read_csv(os.path.join(ROOT, "docs", "plots", "figures.csv"))
+        page = read("docs/performance.md")
+        found = re.search(r"(?s)<!-- behind:begin -->\n(.*?)<!-- behind:end -->", page)
+        self.assertEqual(found.group(1), behind.markdown(rows),
+                         "run tests/bench/behind.py docs/plots/figures.csv docs/performance.md")
+
+    def test_an_example_that_starts_a_daemon_waits_for_it(self):
+        hasty = []
+        for page in pages():
+            commands = re.findall(r"(?m)^\$ (.*)$", read(page))
+            for command, following in zip(commands, commands[1:] + [""]):
+                if re.match(r"plugind .*&$", command) and not following.startswith("until pluginctl "):
+                    hasty.append(f"{page}: {command}")
+        self.assertEqual(hasty, [])
 
     def test_the_table_of_layers_is_the_one_that_is_enforced(self):
         table = read("docs/architecture.md").split("<!-- table: layers -->\n", 1)[1].split("\n\n")[0]
