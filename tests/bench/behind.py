@@ -37,6 +37,8 @@ TABLES = (
           through("libplugind", ("go-plugin-direct", "direct (a)"))),
     Table("From grpc-go to the Go plugin, (c), which has two hops where the go-plugin host has one",
           "grpc-go-plugind", (("go-plugin-direct", "direct (a)"),)),
+    Table("From grpc-go to the C++ plugin", "grpc-go-echo", (("grpc-go-echo-direct", "direct"),)),
+    Table("From grpc++ to the Go plugin", "grpc++-kv", (("grpc++-kv-direct", "direct"),)),
 )
 
 Figures = Dict[Tuple[str, str, str], float]

@@ -52,13 +52,13 @@ class Scale(NamedTuple):
 
 def full() -> Scale:
     def rounds(load: Load) -> int:
-        return 25 if load in MAIN else 12
+        return 25 if load in MAIN else 10
 
     def seconds(load: Load) -> float:
         return 0.12 if load.size < 1 << 20 and load.kind == "unary" else 0.2
 
-    return Scale(Plan(rounds, seconds, 9 * 60), Plan(lambda _: 25, lambda _: 0.1, 75), 21, 7,
-                 25, Fleet(1000, 200, 3), 15 * 60)
+    return Scale(Plan(rounds, seconds, 14 * 60), Plan(lambda _: 25, lambda _: 0.1, 75), 21, 7,
+                 25, Fleet(1000, 200, 3), 22 * 60)
 
 
 def quick() -> Scale:

@@ -1,86 +1,119 @@
-// Calls to the echo plugin by grpc++ stubs.
+// Calls by grpc++ stubs to the echo plugin or to the kv plugin.
 //
-// usage: bench_grpcpp --address unix:/PATH
+// usage: bench_grpcpp --address unix:/PATH [--service echo|kv]
 //
-// Kinds: "unary"; "server-stream", messages from the plugin; "bidi", messages there and back.  One
-// unary call in flight is the blocking API; everything else is the callback API.
+// Kinds: "unary"; for echo also "server-stream", messages from the plugin, and "bidi", messages
+// there and back.  One unary call in flight is the blocking API; everything else is the callback
+// API.
 #include <grpcpp/grpcpp.h>
 
+#include <functional>
 #include <memory>
-#include <optional>
+#include <set>
 #include <string>
-#include <vector>
+#include <utility>
 
 #include "plugins/proto/echo.grpc.pb.h"
+#include "plugins/proto/kv.grpc.pb.h"
 #include "tests/bench/grpcpp_streams.h"
+#include "tests/bench/grpcpp_unary.h"
 #include "tests/bench/worker.h"
 
 namespace {
 
 using echo::v1::Echo;
 using echo::v1::EchoMessage;
-using plugind::bench::Clock;
-using plugind::bench::Countdown;
+using plugind::bench::argument;
 using plugind::bench::fail;
 using plugind::bench::Load;
 using plugind::bench::Measurement;
+using plugind::bench::run_unary;
 
-void check(const grpc::Status& status, const EchoMessage& sent, const EchoMessage& received) {
-  if (!status.ok()) fail("echo: " + status.error_message());
-  if (sent.payload() != received.payload()) fail("echo did not echo");
-}
+using Done = std::function<void(grpc::Status)>;
 
-/// One of the calls that are under way at a time: when it ends, it starts the next.
-class Lane {
+/// Calls that send so many bytes and get them back.
+class EchoCalls {
  public:
-  Lane(Echo::Stub& stub, const EchoMessage& request, std::size_t calls, Countdown& running)
-      : stub_(stub), request_(request), left_(calls), running_(running) {
-    latencies_.reserve(calls);
+  using Reply = EchoMessage;
+
+  explicit EchoCalls(const std::shared_ptr<grpc::Channel>& channel) : stub_(channel) {}
+
+  void set_size(std::size_t size) {
+    if (request_.payload().size() != size) request_.set_payload(std::string(size, 'x'));
+  }
+  grpc::Status call(grpc::ClientContext& context, Reply& reply) {
+    return stub_.Unary(&context, request_, &reply);
+  }
+  void start(grpc::ClientContext& context, Reply& reply, Done done) {
+    stub_.async()->Unary(&context, &request_, &reply, std::move(done));
+  }
+  void check(const grpc::Status& status, const Reply& reply) const {
+    if (!status.ok()) fail("echo: " + status.error_message());
+    if (reply.payload() != request_.payload()) fail("echo did not echo");
   }
 
-  void start() {
-    if (left_ == 0) return running_.one_less();
-    --left_;
-    context_.emplace();
-    reply_.Clear();
-    before_ = Clock::now();
-    stub_.async()->Unary(&*context_, &request_, &reply_, [this](const grpc::Status& status) {
-      latencies_.push_back(Clock::now() - before_);
-      check(status, request_, reply_);
-      start();
-    });
+  Measurement run(const Load& load) {
+    set_size(load.size);
+    if (load.kind == "unary") return run_unary(*this, load);
+    if (load.kind == "server-stream" || load.kind == "bidi") {
+      return plugind::bench::run_streams(stub_, request_, load);
+    }
+    fail("there are no calls of the kind " + load.kind);
   }
-
-  const std::vector<Clock::duration>& latencies() const { return latencies_; }
 
  private:
-  Echo::Stub& stub_;
-  const EchoMessage& request_;
-  std::size_t left_;
-  Countdown& running_;
-  std::optional<grpc::ClientContext> context_;
-  EchoMessage reply_;
-  Clock::time_point before_;
-  std::vector<Clock::duration> latencies_;
+  Echo::Stub stub_;
+  EchoMessage request_;
 };
 
-Measurement run_lanes(Echo::Stub& stub, const EchoMessage& request, const Load& load) {
-  Countdown running(load.in_flight);
-  std::vector<std::unique_ptr<Lane>> lanes;
-  for (std::size_t i = 0; i < load.in_flight; ++i) {
-    const std::size_t share = plugind::bench::share_of(load.count, load.in_flight, i);
-    lanes.push_back(std::make_unique<Lane>(stub, request, share, running));
+/// Calls that get a value of so many bytes, which is put once.
+class KvCalls {
+ public:
+  using Reply = proto::GetResponse;
+
+  explicit KvCalls(const std::shared_ptr<grpc::Channel>& channel) : stub_(channel) {}
+
+  void set_size(std::size_t size) {
+    size_ = size;
+    request_.set_key("bench-" + std::to_string(size));
+    if (!stored_.insert(size).second) return;
+    proto::PutRequest put;
+    put.set_key(request_.key());
+    put.set_value(std::string(size, 'x'));
+    grpc::ClientContext context;
+    proto::Empty nothing;
+    const grpc::Status status = stub_.Put(&context, put, &nothing);
+    if (!status.ok()) fail("kv: " + status.error_message());
   }
-  const auto before = Clock::now();
-  for (auto& lane : lanes) lane->start();
-  running.wait();
-  Measurement measurement;
-  measurement.elapsed = Clock::now() - before;
-  for (const auto& lane : lanes) {
-    measurement.latencies.insert(measurement.latencies.end(), lane->latencies().begin(),
-                                 lane->latencies().end());
+  grpc::Status call(grpc::ClientContext& context, Reply& reply) {
+    return stub_.Get(&context, request_, &reply);
   }
-  return measurement;
+  void start(grpc::ClientContext& context, Reply& reply, Done done) {
+    stub_.async()->Get(&context, &request_, &reply, std::move(done));
+  }
+  void check(const grpc::Status& status, const Reply& reply) const {
+    if (!status.ok()) fail("kv: " + status.error_message());
+    // The plugin adds a line of its own.
+    if (reply.value().size() < size_) fail("kv answered something else than it was given");
+  }
+
+  Measurement run(const Load& load) {
+    if (load.kind != "unary") fail("there are no calls to kv of the kind " + load.kind);
+    set_size(load.size);
+    return run_unary(*this, load);
+  }
+
+ private:
+  proto::KV::Stub stub_;
+  std::size_t size_ = 0;
+  proto::GetRequest request_;
+  std::set<std::size_t> stored_;
+};
+
+template <typename Service>
+int serve(const std::shared_ptr<grpc::Channel>& channel) {
+  Service service(channel);
+  return plugind::bench::serve([&service](const Load& load) { return service.run(load); });
 }
 
 }  // namespace
@@ -88,21 +121,10 @@ Measurement run_lanes(Echo::Stub& stub, const EchoMessage& request, const Load& 
 int main(int count, char** values) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(-1);
-  const auto channel = grpc::CreateCustomChannel(plugind::bench::argument(count, values, "address"),
+  const auto channel = grpc::CreateCustomChannel(argument(count, values, "address"),
                                                  grpc::InsecureChannelCredentials(), arguments);
-  const auto stub = Echo::NewStub(channel);
-  EchoMessage request;
-  return plugind::bench::serve([&](const Load& load) {
-    if (request.payload().size() != load.size) request.set_payload(std::string(load.size, 'x'));
-    if (load.kind == "server-stream" || load.kind == "bidi") {
-      return plugind::bench::run_streams(*stub, request, load);
-    }
-    if (load.kind != "unary") fail("there are no calls of the kind " + load.kind);
-    if (load.in_flight > 1) return run_lanes(*stub, request, load);
-    return from_threads(load, [&] {
-      grpc::ClientContext context;
-      EchoMessage reply;
-      check(stub->Unary(&context, request, &reply), request, reply);
-    });
-  });
+  const std::string service = argument(count, values, "service", "echo");
+  if (service == "kv") return serve<KvCalls>(channel);
+  if (service == "echo") return serve<EchoCalls>(channel);
+  fail("there is no service " + service + "; give echo or kv");
 }

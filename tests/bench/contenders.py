@@ -15,8 +15,10 @@ def unary(size: int, in_flight: int) -> Load:
 
 ONE, MANY = unary(100, 1), unary(100, 32)
 MAIN = (ONE, MANY)
-MORE = (unary(100, 8), unary(100, 256), unary(4 * KIB, 1), unary(4 * KIB, 32),
-        unary(64 * KIB, 1), unary(64 * KIB, 8), unary(MIB, 1), unary(MIB, 8))
+IN_FLIGHT = (1, 8, 32, 256)
+SMALL = (unary(100, 8), unary(100, 256)) + tuple(unary(4 * KIB, many) for many in IN_FLIGHT)
+LARGE = tuple(unary(size, many) for size in (64 * KIB, MIB) for many in IN_FLIGHT)
+MORE = SMALL + LARGE
 DOWN, THERE_AND_BACK = Load("server-stream", MIB, 1), Load("bidi", MIB, 1)
 STREAMS = (Load("server-stream", 100, 1), Load("server-stream", 100, 8), Load("bidi", 100, 1),
            Load("bidi", 100, 8), DOWN, THERE_AND_BACK)
@@ -57,8 +59,9 @@ class Scene(NamedTuple):
     def raw(self, hops: int) -> List[str]:
         return [self._program("bench_raw_socket"), "--hops", str(hops)]
 
-    def grpcpp(self, socket: str) -> List[str]:
-        return [self._program("bench_grpcpp"), "--address", "unix:" + socket]
+    def grpcpp(self, socket: str, service: str = "echo") -> List[str]:
+        return [self._program("bench_grpcpp"), "--address", "unix:" + socket,
+                "--service", service]
 
     def libplugind(self, socket: str, service: str, plugin: str = "",
                    calls: str = "pending") -> List[str]:
@@ -66,8 +69,9 @@ class Scene(NamedTuple):
                    "--calls", calls]
         return command + (["--plugins", plugin] if plugin else [])
 
-    def go(self, socket: str) -> List[str]:
-        return [self.go_worker or "", "--mode", "stubs", "--address", "unix:" + socket]
+    def go(self, socket: str, service: str = "kv") -> List[str]:
+        return [self.go_worker or "", "--mode", "stubs", "--address", "unix:" + socket,
+                "--service", service]
 
 
 def contenders(scene: Scene) -> List[Contender]:
@@ -96,6 +100,13 @@ def _of_echo(scene: Scene) -> List[Contender]:
     found.append(Contender("libplugind-echo", "libplugind through plugind to the C++ plugin",
                            scene.libplugind(scene.daemon.socket, "echo", "echo"), MAIN + MORE,
                            middle))
+    if scene.go_worker:
+        found += [
+            Contender("grpc-go-echo-direct", "grpc-go to the C++ plugin",
+                      scene.go(scene.plugins.sockets["echo"], "echo"), MAIN),
+            Contender("grpc-go-echo", "grpc-go through plugind to the C++ plugin",
+                      scene.go(scene.daemon.plugin_socket("echo"), "echo"), MAIN + MORE, middle),
+        ]
     return found
 
 
@@ -119,6 +130,10 @@ def _of_kv(scene: Scene) -> List[Contender]:
                   scene.libplugind(scene.daemon.socket, "kv", "kv", "blocking"), MAIN, middle),
         Contender("grpc-go-plugind", "(c) grpc-go through plugind to the Go plugin",
                   scene.go(scene.daemon.plugin_socket("kv")), every, middle),
+        Contender("grpc++-kv-direct", "grpc++ to the Go plugin",
+                  scene.grpcpp(scene.plugins.sockets["kv"], "kv"), MAIN),
+        Contender("grpc++-kv", "grpc++ through plugind to the Go plugin",
+                  scene.grpcpp(scene.daemon.plugin_socket("kv"), "kv"), every, middle),
     ]
     return found + _through_proxies(scene, "libplugind", "kv", every)
 

@@ -45,6 +45,7 @@ def run_slice(worker: Worker, load: Load, count: int, everybody: bool) -> Slice:
 def calibrate(worker: Worker, load: Load, seconds: float) -> int:
     """Warms up, and says how many calls or messages take about so long."""
     least = 2 * load.in_flight if load.size >= 1 << 20 else 8 * load.in_flight
+    worker.run(load, least)  # The first of all calls may start the plugin, which says nothing of calls.
     count = least
     while True:
         rate = worker.run(load, count).rate

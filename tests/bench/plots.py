@@ -4,7 +4,7 @@ import os
 import subprocess
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from contenders import MANY, ONE, unary
+from contenders import IN_FLIGHT, MANY, ONE, unary
 from measure import Row
 from processes import DaemonError, Load
 from scaling import CONNECTIONS, LOADS, PLUGINS
@@ -34,7 +34,7 @@ GO = (Line("go-plugin-direct", "go-plugin, direct", GREY),
       Line("libplugind-haproxy", "libplugind, HAProxy", PURPLE))
 HOSTS = (("the C++ plugin", CPP), ("the Go plugin", GO))
 
-IN_FLIGHT = tuple(unary(100, count) for count in (1, 8, 32, 256))
+BY_NUMBER = tuple(unary(100, count) for count in IN_FLIGHT)
 SIZES = tuple(unary(size, 1) for size in (100, 4 << 10, 64 << 10, 1 << 20))
 
 HEAD = """\
@@ -112,11 +112,10 @@ def _panel(name: str, title: str, xlabel: str, ylabel: str,
 def in_flight(figures: Figures, output: str) -> str:
     """Calls a second by calls in flight."""
     text = HEAD.format(width=1100, height=500, output=output)
-    counts = [load.in_flight for load in IN_FLIGHT]
     for number, (plugin, lines) in enumerate(HOSTS):
         text += _panel(f"p{number}_", f"100 B calls to {plugin}", "calls in flight", "calls/s",
                        [(line.title, line.colour,
-                         figures.points(line.key, IN_FLIGHT, "rate", counts)) for line in lines],
+                         figures.points(line.key, BY_NUMBER, "rate", IN_FLIGHT)) for line in lines],
                        "set xtics (1, 8, 32, 256)\nset xrange [1:256]\nset yrange [0:*]\n")
     return text + "unset multiplot\n"
 

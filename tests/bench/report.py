@@ -7,7 +7,7 @@ import platform
 import re
 from typing import Dict, List, Sequence, Tuple
 
-from contenders import MAIN, MORE, STREAMS
+from contenders import LARGE, MAIN, SMALL, STREAMS
 from measure import Row
 from processes import Load
 from scaling import CONNECTIONS, LOADS, PLUGINS
@@ -83,12 +83,13 @@ class Tables:
             if about := self._ran([load]):
                 self.of_load(f"{spoken(load.size)}, {load.in_flight} in flight; CPU a call", load,
                              about)
-        heads = [f"{spoken(load.size)} x{load.in_flight}" for load in MORE]
-        for title, metric, form in (("p50 us; size x in flight", "p50", ".0f"),
-                                    ("p99 us", "p99", ".0f"), ("p99.9 us", "p99.9", ".0f"),
-                                    ("calls/s", "rate", ".0f"),
-                                    ("CPU us a call, middle", "middle_cpu", ".1f")):
-            self.of_metric(title, metric, form, MORE, heads)
+        for loads in (SMALL, LARGE):
+            heads = [f"{spoken(load.size)} x{load.in_flight}" for load in loads]
+            for title, metric, form in (("p50 us; size x in flight", "p50", ".0f"),
+                                        ("p99 us", "p99", ".0f"), ("p99.9 us", "p99.9", ".0f"),
+                                        ("calls/s", "rate", ".0f"),
+                                        ("CPU us a call, middle", "middle_cpu", ".1f")):
+                self.of_metric(title, metric, form, loads, heads)
 
     def streams(self) -> None:
         short = {"server-stream": "down", "bidi": "echo"}

@@ -112,6 +112,15 @@ class Workers(unittest.TestCase):
         self.assertEqual({key: len(of) for key, of in found.slices.items()},
                          {(key, load): 3 for key in "ab" for load in (ONE, unary(4096, 1))})
 
+    def test_a_first_call_that_starts_the_plugin_does_not_count(self):
+        script = ('echo ready; rate=8; while read line; do echo "$rate 5 9 100:10"; '
+                  'rate=1000000; done')
+        worker = processes.Worker(Contender("a", "a", ["sh", "-c", script], (ONE,)), "/")
+        try:
+            self.assertEqual(measure.calibrate(worker, ONE, 0.1), 100000)
+        finally:
+            worker.quit()
+
     def test_no_round_begins_when_time_is_up(self):
         found = self.measure(False, limit=0, a=self.GOOD)
         self.assertEqual(measure.rounds_done(found.slices, [ONE]), 1)
@@ -187,6 +196,16 @@ class Contenders(unittest.TestCase):
         # "the same …" is told apart by the line before it.
         self.assertEqual(len({one.about for one in found}),
                          len(found) - len(contenders.VARIANTS))
+
+    def test_every_host_calls_both_plugins_with_every_load(self):
+        loads = {Load("unary", size, many) for size in (100, 4 << 10, 64 << 10, 1 << 20)
+                 for many in (1, 8, 32, 256)}
+        ran = {one.key: set(one.loads) for one in self.scene()}
+        for key in ("grpc++-plugind", "grpc++-kv", "grpc-go-echo", "grpc-go-plugind",
+                    "libplugind-echo", "libplugind-plugind", "grpc++-direct", "go-plugin-direct",
+                    *(f"{host}-{proxy}" for host in ("grpc++", "libplugind")
+                      for proxy in contenders.PROXIES)):
+            self.assertEqual(loads - ran[key], set(), key)
 
     def test_what_is_not_there_is_left_out(self):
         self.assertFalse([one for one in self.scene(missing=["nginx"]) if "nginx" in one.key])

@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/go-plugin/examples/grpc/shared"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
 // calls gives what makes one call with so many bytes.  It is used by one goroutine, what it gives by
@@ -22,14 +23,14 @@ import (
 type calls func(size int) (call func() error, err error)
 
 // connect readies a contender.  The caller calls stop once.
-func connect(mode, address, pluginPath string) (ready calls, stop func(), err error) {
+func connect(mode, service, address, pluginPath string) (ready calls, stop func(), err error) {
 	switch {
 	case mode == "go-plugin" && pluginPath != "":
 		return startPlugin(pluginPath)
-	case mode == "stubs" && address != "":
-		return dial(address)
+	case mode == "stubs" && address != "" && (service == "kv" || service == "echo"):
+		return dial(service, address)
 	}
-	return nil, nil, fmt.Errorf("give -mode go-plugin and -plugin, or -mode stubs and -address")
+	return nil, nil, errors.New("give -mode go-plugin and -plugin, or -mode stubs, -address and -service kv or echo")
 }
 
 func startPlugin(path string) (calls, func(), error) {
@@ -79,11 +80,20 @@ func dispense(client *plugin.Client) (shared.KV, error) {
 	return kv.(shared.KV), nil
 }
 
-func dial(address string) (calls, func(), error) {
+func dial(service, address string) (calls, func(), error) {
 	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return nil, nil, err
 	}
+	ready, err := map[string]func(*grpc.ClientConn) (calls, error){"kv": callsOfKV, "echo": callsOfEcho}[service](conn)
+	if err == nil {
+		return ready, func() { conn.Close() }, nil
+	}
+	conn.Close()
+	return nil, nil, fmt.Errorf("%s: %w", address, err)
+}
+
+func callsOfKV(conn *grpc.ClientConn) (calls, error) {
 	kv := kvpb.NewKVClient(conn)
 	put := func(key string, value []byte) error {
 		_, err := kv.Put(context.Background(), &kvpb.PutRequest{Key: key, Value: value})
@@ -93,11 +103,25 @@ func dial(address string) (calls, func(), error) {
 		reply, err := kv.Get(context.Background(), &kvpb.GetRequest{Key: key})
 		return reply.GetValue(), err
 	}
-	if err := put("bench", nil); err != nil { // connects
-		conn.Close()
-		return nil, nil, fmt.Errorf("%s: %w", address, err)
+	return callsOf(put, get), put("bench", nil) // which connects
+}
+
+// callsOfEcho calls as a generated stub does.  On the wire an echo.v1.EchoMessage is a BytesValue:
+// one field of bytes, number 1.
+func callsOfEcho(conn *grpc.ClientConn) (calls, error) {
+	echo := func(payload []byte) error {
+		reply := new(wrapperspb.BytesValue)
+		err := conn.Invoke(context.Background(), "/echo.v1.Echo/Unary", wrapperspb.Bytes(payload), reply, grpc.StaticMethod())
+		if err == nil && !bytes.Equal(reply.GetValue(), payload) {
+			err = errors.New("echo did not echo")
+		}
+		return err
 	}
-	return callsOf(put, get), func() { conn.Close() }, nil
+	ready := func(size int) (func() error, error) {
+		payload := bytes.Repeat([]byte("x"), size)
+		return func() error { return echo(payload) }, nil
+	}
+	return ready, echo(nil) // which connects
 }
 
 // callsOf makes calls of get, with a value for each size that is put once.

@@ -1,8 +1,9 @@
-// bench-go is the Go worker of the benchmark: it calls proto.KV/Get and measures.  It is one of two
-// contenders:
+// bench-go is the Go worker of the benchmark: it calls proto.KV/Get or echo.v1.Echo/Unary and
+// measures.  It is one of these contenders:
 //
-//	bench-go -mode go-plugin -plugin PATH    a go-plugin host that starts kv-go-grpc itself
-//	bench-go -mode stubs -address unix:PATH  grpc-go stubs on a socket, plugind's for example
+//	bench-go -mode go-plugin -plugin PATH                   a go-plugin host that starts kv-go-grpc
+//	bench-go -mode stubs -address unix:PATH                 grpc-go on a socket, plugind's for example
+//	bench-go -mode stubs -service echo -address unix:PATH   the same to the echo plugin
 //
 // It prints "ready" and obeys commands on standard input as ../worker.h says.  Or it measures starts:
 //
@@ -24,15 +25,16 @@ import (
 func main() {
 	mode := flag.String("mode", "", "go-plugin, stubs or first-call")
 	address := flag.String("address", "", "stubs: where the plugin answers, unix:PATH")
+	service := flag.String("service", "kv", "stubs: kv or echo")
 	plugin := flag.String("plugin", "", "go-plugin, first-call: the path of kv-go-grpc")
 	flag.Parse()
-	if err := run(*mode, *address, *plugin); err != nil {
+	if err := run(*mode, *service, *address, *plugin); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-go:", err)
 		os.Exit(1)
 	}
 }
 
-func run(mode, address, plugin string) error {
+func run(mode, service, address, plugin string) error {
 	if mode == "first-call" && plugin != "" {
 		path, err := filepath.Abs(plugin)
 		if err != nil {
@@ -41,7 +43,7 @@ func run(mode, address, plugin string) error {
 		fmt.Println("ready")
 		return obeyFirstCalls(os.Stdin, os.Stdout, func() (time.Duration, error) { return firstCall(path) })
 	}
-	ready, stop, err := connect(mode, address, plugin)
+	ready, stop, err := connect(mode, service, address, plugin)
 	if err != nil {
 		return err
 	}
