@@ -5,6 +5,8 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <chrono>
+#include <cstdio>
 #include <utility>
 
 namespace plugind::plugin {
@@ -18,6 +20,20 @@ constexpr double kJitter = 0.25;
 bool contains(const std::vector<std::shared_ptr<Instance>>& all,
               const std::shared_ptr<Instance>& one) {
   return std::ranges::find(all, one) != all.end();
+}
+
+/// "2026-11-22 14:03:11 UTC".
+std::string utc(std::chrono::system_clock::time_point time) {
+  const auto day = std::chrono::floor<std::chrono::days>(time);
+  const std::chrono::year_month_day date(day);
+  const std::chrono::hh_mm_ss clock(std::chrono::floor<std::chrono::seconds>(time - day));
+  char text[64];
+  std::snprintf(text, sizeof text, "%04d-%02u-%02u %02d:%02d:%02d UTC",
+                static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
+                static_cast<unsigned>(date.day()), static_cast<int>(clock.hours().count()),
+                static_cast<int>(clock.minutes().count()),
+                static_cast<int>(clock.seconds().count()));
+  return text;
 }
 }  // namespace
 
@@ -268,13 +284,13 @@ void Plugin::record_failure(Failures& failures, const Instance& instance, const 
   const Clock::TimePoint now = environment_.clock.now();
   failures.history.record(now, instance.ready_for(), *manifest_);
   if (!failures.history.limit_reached(now, *manifest_)) return;
-  failures.crash_loop =
-      Error{Reason::kCrashLoop,
-            "plugin '" + name() + "' failed " + std::to_string(failures.history.count()) +
-                " times within " + std::to_string(manifest_->restart_window.count()) +
-                " ms and is not started again by itself. Mend it, then `pluginctl restart " +
-                name() + "`. Last failure: " + failure.message,
-            {{"plugin", name()}}};
+  failures.crash_loop = Error{
+      Reason::kCrashLoop,
+      "plugin '" + name() + "' failed " + std::to_string(failures.history.count()) +
+          " times within " + std::to_string(manifest_->restart_window.count()) +
+          " ms and is not started again by itself. Mend it, then `pluginctl restart " + name() +
+          "`. Last failure, at " + utc(environment_.clock.wall_now()) + ": " + failure.message,
+      {{"plugin", name()}}};
   rest(InstanceState::kFailed, failures.crash_loop->message);
   publish_rest();
 }
