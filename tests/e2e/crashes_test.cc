@@ -123,7 +123,8 @@ TEST_F(Crashes, AreReportedWithTheCallsThatTheyTookWithThem) {
     ASSERT_TRUE(control()->ListCrashes(&context, request, &response).ok());
     ASSERT_EQ(response.crashes_size(), 1);
     EXPECT_GE(response.crashes(0).use().peak_memory(), 64U << 20);
-    EXPECT_GT(response.crashes(0).ready_for().nanos(), 0);
+    const auto& ready_for = response.crashes(0).ready_for();
+    EXPECT_GT(ready_for.seconds() + ready_for.nanos(), 0);
     EXPECT_EQ(get_plugin(plugin).crashes(), 1U);
   }
 }

@@ -37,6 +37,9 @@ TEST_F(OperatorTest, StartsWatchesCallsAndStopsAPlugin) {
   auto events = start_pluginctl({"events", "echo"});
   const std::int64_t pid = get_plugin("echo").instances(0).pid();
   EXPECT_TRUE(has(pluginctl({"status", "echo"}).out, std::to_string(pid)));
+  const v1::Plugin running = get_plugin("echo");
+  EXPECT_GT(running.instances(0).cpu_time().seconds() + running.instances(0).cpu_time().nanos(), 0);
+  EXPECT_GT(running.instances(0).memory(), 1U << 20);
   EXPECT_EQ(
       pluginctl({"call", "echo", "echo.v1.Echo/Unary", "-d", "{\"payload\":\"aGk=\"}", "--json"})
           .out,

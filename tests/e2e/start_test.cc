@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <iterator>
 #include <thread>
 
@@ -70,6 +71,39 @@ TEST_F(Start, WithoutWorkersHasTheUsualNumberForThisMachine) {
   const unsigned usual = std::clamp(std::thread::hardware_concurrency() / 2, 1u, 8u);
   EXPECT_THAT(daemon().log(), HasSubstr(" workers=" + std::to_string(usual) + " "));
   EXPECT_EQ(answer("echo", "hello"), "hello");
+}
+
+/// The sockets that a process has open.
+std::size_t sockets_of(pid_t pid) {
+  const fs::path descriptors = fs::path("/proc") / std::to_string(pid) / "fd";
+  return static_cast<std::size_t>(
+      std::ranges::count_if(fs::directory_iterator(descriptors), [](const auto& entry) {
+        std::error_code closed;
+        return fs::read_symlink(entry.path(), closed).string().starts_with("socket:");
+      }));
+}
+
+TEST_F(Start, WithWorkersSpreadsTheConnectionsOverThem) {
+  usual_manifests();
+  // Each loop whose hosts call the plugin has a connection to it.
+  const auto sockets_of_plugin = [this](const std::string& workers) {
+    daemon_ = std::make_unique<testing::DaemonProcess>(
+        directory_, std::vector<std::string>{"--workers", workers},
+        std::vector<std::string>{kPlugind}, testing::Workers::kNotSaid);
+    EXPECT_TRUE(daemon().wait_started()) << daemon().log();
+    cgroup_ = daemon().cgroup();
+    std::vector<std::shared_ptr<grpc::Channel>> hosts;
+    for (int i = 0; i < 6; ++i) {
+      hosts.push_back(front());
+      EXPECT_TRUE(call(hosts.back(), "hello", nullptr, "echo").ok());
+    }
+    const std::size_t sockets =
+        sockets_of(static_cast<pid_t>(get_plugin("echo").instances(0).pid()));
+    hosts.clear();
+    stop();
+    return sockets;
+  };
+  EXPECT_EQ(sockets_of_plugin("3"), sockets_of_plugin("1") + 2);
 }
 
 TEST_F(Start, TellsVersionAndHelpOnStdout) {

@@ -100,8 +100,8 @@ TEST_P(Clock, JumpsAndDeadlinesOfCallsStay) {
 }
 
 TEST_P(Clock, JumpsAndStartsStopsAndPausesStay) {
-  manifest("silent", {kMisbehave, "silent"}, "start.timeout = '500ms'\n");
-  manifest("stubborn", {kTestPlugin, "--ignore-term"}, "stop.grace = '300ms'\n");
+  manifest("silent", {kMisbehave, "silent"}, "start.timeout = '2s'\n");
+  manifest("stubborn", {kTestPlugin, "--ignore-term"}, "stop.grace = '1s'\n");
   manifest("crashing", {kTestPlugin},
            "restart = { backoff = '500ms', backoff_max = '500ms', limit = 4, window = '12h' }\n");
   start_shifted();

@@ -70,7 +70,7 @@ TEST_F(StandStill, APluginThatDoesServesAgainWhenItGoesOn) {
 
 TEST_F(StandStill, APluginThatDoesIsKilledWhereItsHealthIsLookedAfter) {
   manifest("echo", {kTestPlugin},
-           "health.interval = '50ms'\nhealth.timeout = '100ms'\nhealth.failures = 2\n");
+           "health.interval = '200ms'\nhealth.timeout = '500ms'\nhealth.failures = 2\n");
   manifest("other", {kTestPlugin});
   start();
   const std::string pid = answer("echo", "!pid");
@@ -137,7 +137,7 @@ class StopInSteps : public StandStill {
 TEST_F(StopInSteps, OneThatDoesNotEndAPluginIsFollowedByTheNextForItsWholeTree) {
   manifest("echo", {kTestPlugin, "--ignore-term"},
            "[stop]\n"
-           "steps = [{ action = 'SIGTERM', timeout = '100ms' },\n"
+           "steps = [{ action = 'SIGTERM', timeout = '1s' },\n"
            "         { action = 'SIGINT', timeout = '20s' }]\n");
   start();
   const pid_t plugin = std::stoi(answer("echo", "!pid"));

@@ -65,6 +65,20 @@ TEST_F(CallsTest, AHostCannotForgeTheDaemonsMetadata) {
   EXPECT_TRUE(headers.contains("plugind-call-id"));
 }
 
+TEST_F(CallsTest, ACallMaySayWhichVersionItIsFor) {
+  serve_unary("");
+  plugin::Manifest echo = manifest("echo");
+  echo.version = "1.2.0";
+  apply({echo});
+  const auto host = connect();
+  Stream& call = host->request("/any.Thing/Do", {{"plugind-plugin", "echo@1.2.0"}}, false);
+  wait_closed(call);
+  EXPECT_EQ(call.trailers["grpc-status"], "0");
+  Stream& other = host->request("/any.Thing/Do", {{"plugind-plugin", "echo@1.3.0"}}, false);
+  wait_closed(other);
+  expect_status(other, "5", "echo@1.2.0");
+}
+
 TEST_F(CallsTest, ATrailersOnlyAnswerStaysOne) {
   serve_ = [](Peer& plugin, Stream& stream) {
     plugin.respond(stream, {{"grpc-status", "5"}, {"grpc-message", "no%20such"}}, false);

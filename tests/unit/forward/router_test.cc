@@ -92,6 +92,13 @@ TEST_F(RouterTest, LongNamesAreCut) {
   EXPECT_LT(error.details[0].second.size(), 300u);
 }
 
+TEST_F(RouterTest, ThePluginSocketDecidesBeforeWhatACallSays) {
+  add("echo", plugin::DialectKind::kNative, {"echo.v1.Echo"});
+  EXPECT_EQ(way_of("/echo.v1.Echo/Unary", "", "kv"), "kv");
+  EXPECT_EQ(way_of("/echo.v1.Echo/Unary", "kv", "echo"), "kv");
+  EXPECT_EQ(way_of("/echo.v1.Echo/Unary", "kv", "nobody"), "kv");
+}
+
 // -- hosts of go-plugin -----------------------------------------------------------------------
 
 const char* const kStdio = "/plugin.GRPCStdio/StreamStdio";

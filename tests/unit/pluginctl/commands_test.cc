@@ -102,6 +102,7 @@ TEST(Status, ShowsEverything) {
     instance.calls = 17;
     instance.calls_in_flight = 2;
     instance.protocol_version = 1;
+    instance.use = plugin::CurrentUse{std::chrono::milliseconds(2'500), 12 << 20};
     kv.instances = {instance};
   });
   const Outcome outcome = ask(daemon, {"status", "kv"});
@@ -128,7 +129,7 @@ TEST(Status, ShowsEverything) {
                            "17 calls",
                            "INSTANCE",
                            "kv#2",
-                           "100,101",
+                           "1         2500ms  12 MiB  100,101",
                            "55",
                            "greeted"}) {
     EXPECT_TRUE(contains(outcome.out, part));
