@@ -102,7 +102,6 @@ class Upstream final : public plugin::Connection {
                      std::function<void(std::string_view)> on_message,
                      std::function<void(plugin::CallResult)> on_end) override;
   bool alive() const override { return core_->accepts_streams(); }
-  bool leaving() const override { return !core_->accepts_streams() && !core_->closed(); }
   std::string broken_by() const override { return core_->broken_by(); }
   boost::asio::awaitable<void> wait_closed() override;
 

@@ -42,14 +42,11 @@ class Connection {
                              std::function<void(std::string_view)> on_message,
                              std::function<void(CallResult)> on_end) = 0;
 
-  /// It takes new calls.
   virtual bool alive() const = 0;
-  /// It takes no new calls, but those on it may go on: the peer said GOAWAY.
-  virtual bool leaving() const = 0;
   /// Of one that has closed: what the peer did wrong, for which this side closed it; "" if that was
   /// not so.
   virtual std::string broken_by() const { return ""; }
-  /// Completes when the connection takes no new calls any more.
+  /// Completes when the connection has failed or been closed.
   virtual boost::asio::awaitable<void> wait_closed() = 0;
 };
 

@@ -303,51 +303,37 @@ asio::awaitable<std::optional<Error>> Instance::serve() {
     if (news == Wake::kConnectionClosed) {
       const bool short_lived = environment_.clock.now() - connected_at_ < kShortLife;
       short_lived_ = short_lived ? short_lived_ + 1 : 0;
-      if (!started_.connection->leaving() && co_await ends_soon()) news = Wake::kProcessEnded;
+      auto seen = co_await (started_.process->wait() || environment_.clock.sleep(kDeathGrace));
+      if (seen.index() == 0) news = Wake::kProcessEnded;
     }
     if (stop_requested_) {
       co_await drain();
       co_await stop_sequence();
       co_return std::nullopt;
     }
-    if (news == Wake::kProcessEnded) co_return co_await after_process_end();
+    if (news == Wake::kProcessEnded) {
+      const ExitStatus status = *started_.process->exit_status();
+      end_->set_error(crash_error(status));
+      // What the first process leaves behind belongs to the tree, too.
+      started_.process->kill_tree();
+      tell_losses(*end_->error());
+      co_await started_.process->wait_tree_gone();
+      if (status.success()) {
+        stop_cause_ = "it ended by itself with exit code 0";
+        co_return std::nullopt;
+      }
+      co_return end_->error();
+    }
     if (news == Wake::kUnhealthy) co_return co_await kill_for(unhealthy_error());
     tell_losses(closed_error());
     if (manifest_->restart_limit > 0 && short_lived_ >= manifest_->restart_limit) {
       co_return co_await kill_for(unsteady_error());
     }
-    // Calls shall not wait for the death of one that has only said GOAWAY, and is well.  One that
-    // said it because it is about to end refuses.
-    const bool left = started_.connection->leaving();
-    const Reconnected reconnected = co_await reconnect();
-    if (reconnected == Reconnected::kProcessEnded) co_return co_await after_process_end();
-    if (reconnected == Reconnected::kRefused) {
-      if (left && co_await ends_soon()) co_return co_await after_process_end();
+    if (!co_await reconnect()) {
       co_return co_await kill_for(refused_error());
     }
     end_->forget_losses();
   }
-}
-
-/// Whether the process ends within the time that a death takes to be seen.
-asio::awaitable<bool> Instance::ends_soon() {
-  auto seen = co_await (started_.process->wait() || environment_.clock.sleep(kDeathGrace));
-  co_return seen.index() == 0;
-}
-
-/// Clears up after it.  Returns why it ended, unless that was no failure.
-asio::awaitable<std::optional<Error>> Instance::after_process_end() {
-  const ExitStatus status = *started_.process->exit_status();
-  end_->set_error(crash_error(status));
-  // What the first process leaves behind belongs to the tree, too.
-  started_.process->kill_tree();
-  tell_losses(*end_->error());
-  co_await started_.process->wait_tree_gone();
-  if (status.success()) {
-    stop_cause_ = "it ended by itself with exit code 0";
-    co_return std::nullopt;
-  }
-  co_return end_->error();
 }
 
 /// Ends it because of that, which is what the calls on it are told.
@@ -361,15 +347,11 @@ asio::awaitable<Error> Instance::kill_for(Error error) {
   co_return *end_->error();
 }
 
-asio::awaitable<Instance::Reconnected> Instance::reconnect() {
-  const char* why = started_.connection->leaving() ? "it said GOAWAY" : "its connection was lost";
-  set_state(InstanceState::kStarting, std::string(why) + "; connecting again");
+asio::awaitable<bool> Instance::reconnect() {
+  set_state(InstanceState::kStarting, "its connection was lost; connecting again");
   started_.connection.reset();
-  auto first = co_await (environment_.connector.connect(started_.endpoint, kReconnectBound) ||
-                         started_.process->wait());
-  if (first.index() == 1) co_return Reconnected::kProcessEnded;
-  auto& connection = std::get<0>(first);
-  if (!connection) co_return Reconnected::kRefused;
+  auto connection = co_await environment_.connector.connect(started_.endpoint, kReconnectBound);
+  if (!connection) co_return false;
   started_.connection = std::move(*connection);
   connected_at_ = environment_.clock.now();
   if (withdrawn_) {
@@ -377,7 +359,7 @@ asio::awaitable<Instance::Reconnected> Instance::reconnect() {
   } else {
     set_state(InstanceState::kReady, "connected again");
   }
-  co_return Reconnected::kYes;
+  co_return true;
 }
 
 asio::awaitable<void> Instance::drain() {

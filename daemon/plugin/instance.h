@@ -109,7 +109,6 @@ class Instance final : public CallInstance {
 
  private:
   enum class Wake { kProcessEnded, kConnectionClosed, kStopRequested, kUnhealthy };
-  enum class Reconnected { kYes, kRefused, kProcessEnded };
 
   boost::asio::awaitable<void> run();
   boost::asio::awaitable<std::expected<void, Error>> start();
@@ -117,9 +116,7 @@ class Instance final : public CallInstance {
   boost::asio::awaitable<Wake> wait_for_news();
   boost::asio::awaitable<void> watch_health();
   boost::asio::awaitable<void> watch_idleness();
-  boost::asio::awaitable<Reconnected> reconnect();
-  boost::asio::awaitable<std::optional<Error>> after_process_end();
-  boost::asio::awaitable<bool> ends_soon();
+  boost::asio::awaitable<bool> reconnect();
   boost::asio::awaitable<void> drain();
   boost::asio::awaitable<void> stop_sequence();
   boost::asio::awaitable<std::string> end_by_steps();

@@ -11,9 +11,8 @@ using enum InstanceState;
 constexpr std::array kInstanceTransitions = std::to_array<Transition>({
     {kStarting, kReady, "it has been greeted and says that it serves"},
     {kStarting, kFailed, "it did not start, or takes no new connection"},
-    {kStarting, kStopped,
-     "a stop was asked for before it was ready, or it had said GOAWAY and ended with exit code 0"},
-    {kReady, kStarting, "its connection was lost, or it said GOAWAY: another one is made"},
+    {kStarting, kStopped, "a stop was asked for before it was ready"},
+    {kReady, kStarting, "its connection was lost and is made again"},
     {kReady, kDraining,
      "a stop was asked for and there are calls in flight, or an upgrade keeps it "
      "in reserve"},
@@ -25,8 +24,8 @@ constexpr std::array kInstanceTransitions = std::to_array<Transition>({
     {kDraining, kStopping,
      "the last call ended, `stop.drain` passed, or its reserve is not needed"},
     {kDraining, kReady, "an upgrade was rolled back"},
-    {kDraining, kStarting, "the same while it was in reserve"},
-    {kStarting, kDraining, "that other connection was made"},
+    {kDraining, kStarting, "its connection was lost while it was in reserve"},
+    {kStarting, kDraining, "that connection was made again"},
     {kDraining, kStopped, "it ended in reserve with exit code 0"},
     {kDraining, kFailed,
      "it ended in reserve with another exit code or by a signal, failed its health checks, or kept "

@@ -60,7 +60,6 @@ class FakeConnectionHandle : public plugin::Connection {
   }
 
   bool alive() const override { return connection_->alive(); }
-  bool leaving() const override { return connection_->leaving(); }
   asio::awaitable<void> wait_closed() override { return connection_->closed_.wait(); }
 
  private:
@@ -73,11 +72,6 @@ void FakeConnection::fail() {
   for (std::size_t i = 0; i < streams.size(); ++i) {
     end(i, {StatusCode::kUnavailable, "the connection was closed", ""});
   }
-}
-
-void FakeConnection::go_away() {
-  leaving_ = true;
-  closed_.open();
 }
 
 void FakeConnection::send(std::size_t index, std::string_view message) {

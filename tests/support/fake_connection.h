@@ -41,10 +41,7 @@ class FakeConnection {
 
   /// The connection breaks: pending calls fail, streams end with UNAVAILABLE.
   void fail();
-  /// The peer says GOAWAY: no new calls, and what is under way goes on.
-  void go_away();
   bool alive() const { return !closed_.is_open(); }
-  bool leaving() const { return leaving_; }
   /// A message of stream `index`, unless the connection is gone.
   void send(std::size_t index, std::string_view message);
   /// The end of stream `index`, unless the connection is gone.
@@ -55,7 +52,6 @@ class FakeConnection {
 
   plugin::Clock& clock_;
   plugin::Gate closed_;
-  bool leaving_ = false;
 };
 
 class FakeConnector : public plugin::Connector {
