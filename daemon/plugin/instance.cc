@@ -121,6 +121,12 @@ void Instance::assign_host(HostId host, std::int64_t host_pid) {
 }
 
 void Instance::explain_loss(LostCall call, std::function<void(const Error&)> tell) {
+  // It may be a call on a connection before this one, which went on after a GOAWAY.
+  if (reconnected_) return explain_other_loss(std::move(call), std::move(tell));
+  tell_when_known(std::move(call), std::move(tell));
+}
+
+void Instance::tell_when_known(LostCall call, std::function<void(const Error&)> tell) {
   if (const auto& error = end_->error()) {
     end_->lose(std::move(call));
     tell(*error);
@@ -131,7 +137,7 @@ void Instance::explain_loss(LostCall call, std::function<void(const Error&)> tel
 
 void Instance::explain_other_loss(LostCall call, std::function<void(const Error&)> tell) {
   const std::uint64_t number = next_loss_;
-  explain_loss(std::move(call), std::move(tell));
+  tell_when_known(std::move(call), std::move(tell));
   if (next_loss_ == number) return;  // It was told.
   // Nobody else may ever ask why: connection() may be as good as before.
   asio::co_spawn(
@@ -350,6 +356,7 @@ asio::awaitable<Error> Instance::kill_for(Error error) {
 asio::awaitable<bool> Instance::reconnect() {
   set_state(InstanceState::kStarting, "its connection was lost; connecting again");
   started_.connection.reset();
+  reconnected_ = true;
   auto connection = co_await environment_.connector.connect(started_.endpoint, kReconnectBound);
   if (!connection) co_return false;
   started_.connection = std::move(*connection);

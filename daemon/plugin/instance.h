@@ -126,6 +126,8 @@ class Instance final : public CallInstance {
   boost::asio::awaitable<void> wait_idle();
   void set_state(InstanceState state, std::string cause);
   void enter_draining(std::string cause);
+  /// At once if it has ended, else when run() hears of it.
+  void tell_when_known(LostCall call, std::function<void(const Error&)> tell);
   void tell_losses(const Error& error);
   CrashReport report() const;
   Error crash_error(const ExitStatus& status);
@@ -157,6 +159,7 @@ class Instance final : public CallInstance {
   std::string stop_cause_;
   Clock::TimePoint connected_at_{};
   std::uint32_t short_lived_ = 0;  // So many connections in a row were lost soon after.
+  bool reconnected_ = false;       // Calls may go on over a connection before this one.
   std::string health_;             // What was wrong when the last health check failed.
   bool hurried_ = false;
   boost::asio::steady_timer stop_event_;   // Never expires; cancelled to wake.

@@ -163,6 +163,10 @@ TEST_F(SupervisorTest, TheCrashLoopIsBrokenAndARestartClearsIt) {
   const int before = dialect_.starts;
   clock_.advance(milliseconds(600'000));
   EXPECT_EQ(dialect_.starts, before) << "nothing starts it by itself";
+  EXPECT_NE(call("text")->value->error().message.find(
+                "Last failure, at 2024-01-01 00:00:03 UTC: plugin 'text'"),
+            std::string::npos)
+      << call("text")->value->error().message;
 
   std::optional<std::expected<PluginStatus, Error>> restarted;
   supervisor_->restart("text", [&](auto status) { restarted = std::move(status); });
@@ -332,6 +336,30 @@ TEST_F(SupervisorTest, AClosedConnectionOfALivingProcessIsMadeAgain) {
   EXPECT_EQ(connector_.connections.size(), 2u);
   EXPECT_EQ(dialect_.starts, 1);
   EXPECT_TRUE(call("text")->ok());
+}
+
+// As grpc-go ends calls that outlast MaxConnectionAgeGrace.
+TEST_F(SupervisorTest, ACallOnAConnectionThatWasReplacedIsToldOfItsEnd) {
+  apply(manifest("text"));
+  const auto first = call("text");
+  ASSERT_TRUE(first->ok());
+  connector_.last().fail();
+  clock_.advance(milliseconds(500));
+  ASSERT_EQ(connector_.connections.size(), 2u);
+  std::optional<Error> told;
+  first->instance().explain_loss({}, [&](const Error& error) { told = error; });
+  run_ready(loop_);
+  EXPECT_FALSE(told) << "the process may be about to be seen dying";
+  clock_.advance(milliseconds(500));
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->reason, Reason::kPluginProtocolError);
+
+  told.reset();
+  first->instance().explain_loss({}, [&](const Error& error) { told = error; });
+  processes_.last().die(SIGSEGV);
+  run_ready(loop_);
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->reason, Reason::kPluginCrashed);
 }
 
 TEST_F(SupervisorTest, AProcessThatTakesNoConnectionAnyMoreIsReplaced) {
