@@ -273,13 +273,12 @@ TEST(PendingCall, IsSentAgainWhenTheDaemonWasRestartedBeforeItLeft) {
 }
 
 TEST(PendingCall, OneThatWasSentEndsWithTheDaemon) {
-  auto server = std::make_unique<TestServer>();
-  server->keep_directory();
-  Client client(server->address());
+  TestServer server;
+  Client client(server.address());
   PendingCall call = client.begin("Hold");
   pd_flush(client.get());
-  server->wait_for_held(1);
-  server->stop();
+  server.wait_for_held(1);
+  server.stop();
   EXPECT_EQ(pd_next(client.get(), kForever), call.get());
   EXPECT_EQ(call.wait().reason, "DAEMON_GONE");
 

@@ -86,6 +86,8 @@ def markdown(rows: Iterable[Row]) -> str:
     for table in TABLES:
         loads = {row.load for row in rows
                  if row.contender == table.ours and row.load.split("/")[0] in KINDS}
+        if not loads:
+            continue  # It was not run.
         text += f"{table.about}:\n\n| load | {' | '.join(name for _, name in table.others)} |\n"
         text += "| --- " * (len(table.others) + 1) + "|\n"
         for load in sorted(loads, key=order):

@@ -108,6 +108,8 @@ class GuardianTest : public testing::TestWithParam<TreeKeeping> {
       ::kill(guardian_, SIGKILL);
       ::waitpid(guardian_, nullptr, 0);
     }
+    // The daemon tidies up its directory, which is about to be removed.
+    for (const auto& [word, watched] : processes_) EXPECT_TRUE(watched.ended()) << word;
   }
 
   /// How the guardian ended, as waitpid tells it.
