@@ -13,14 +13,15 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::size_t kLargeReadSize = 128 << 10;
-// So many full large buffers one connection may use up before the others get their turn.
-constexpr int kReadsPerTurn = 4;
-constexpr std::size_t kSlices = 32;
+// More than a Unix socket holds by default, so that one read takes all that is there.
+constexpr std::size_t kReadSize = 256 << 10;
+// So many full buffers one connection may use up before the others get their turn.
+constexpr int kReadsPerTurn = 2;
+constexpr std::size_t kSlices = 64;
 
 // One for all connections of a loop's thread.
-std::span<std::uint8_t> large_buffer() {
-  thread_local std::array<std::uint8_t, kLargeReadSize> buffer;
+std::span<std::uint8_t> read_buffer() {
+  thread_local std::array<std::uint8_t, kReadSize> buffer;
   return buffer;
 }
 
@@ -107,22 +108,20 @@ void Transport::finish() {
   socket_.shutdown(asio::socket_base::shutdown_send, ignored);
 }
 
-// Not a wait and then a read: Asio tells the kernel of every wait anew, but of a read only once.
+// A wait and then a read: a pending read would need a buffer for each idle connection.  It costs as
+// many system calls: Asio tells the kernel of every wait anew, and begins every read by trying it.
 void Transport::receive() {
-  socket_.async_read_some(
-      asio::buffer(buffer_),
-      [self = shared_from_this()](const boost::system::error_code& ec, std::size_t size) {
-        if (!self->closed_) self->on_received(ec, size);
-      });
+  socket_.async_wait(Socket::wait_read,
+                     [self = shared_from_this()](const boost::system::error_code& ec) {
+                       if (!self->closed_) self->on_readable(ec);
+                     });
 }
 
-void Transport::on_received(const boost::system::error_code& ec, std::size_t size) {
+void Transport::on_readable(const boost::system::error_code& ec) {
   {
     const FlushQueue::Turn turn(queue_);
-    if (ec) return fail(ec == asio::error::eof ? "the peer closed the connection" : ec.message());
-    if (finished_) return receive();
-    if (!feed(std::span(buffer_).first(size))) return;
-    if (size == buffer_.size() && !read_more()) return;
+    if (ec) return fail(ec.message());
+    if (!read()) return;
     touch();  // For window updates and acknowledgements.
     if (session_.has_pings() && !std::exchange(awaits_pings_, true)) {
       queue_.answer_pings(shared_from_this());
@@ -132,13 +131,19 @@ void Transport::on_received(const boost::system::error_code& ec, std::size_t siz
   if (!closed_) receive();
 }
 
-bool Transport::read_more() {
-  const std::span<std::uint8_t> buffer = large_buffer();
+bool Transport::read() {
+  const std::span<std::uint8_t> buffer = read_buffer();
   for (int i = 0; i < kReadsPerTurn; ++i) {
     boost::system::error_code ec;
     const std::size_t size = socket_.read_some(asio::buffer(buffer.data(), buffer.size()), ec);
-    if (ec) return true;  // Nothing more; or an error, which receive() is going to meet again.
-    if (!feed(buffer.first(size))) return false;
+    if (ec == asio::error::would_block || ec == asio::error::try_again) return true;
+    // What came before the end is answered first; the next wait is over at once.
+    if (ec && i > 0) return true;
+    if (ec) {
+      fail(ec == asio::error::eof ? "the peer closed the connection" : ec.message());
+      return false;
+    }
+    if (!finished_ && !feed(buffer.first(size))) return false;
     if (size < buffer.size()) return true;
   }
   return true;

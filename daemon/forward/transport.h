@@ -1,7 +1,6 @@
 // A socket and the HTTP/2 session on it: reads when there is something, writes once a turn.
 #pragma once
 
-#include <array>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <cstdint>
 #include <memory>
@@ -56,9 +55,9 @@ class Transport : public std::enable_shared_from_this<Transport> {
 
  private:
   void receive();
-  void on_received(const boost::system::error_code& ec, std::size_t size);
-  /// Reads what else is there, up to a bound.  False: the connection is gone.
-  bool read_more();
+  void on_readable(const boost::system::error_code& ec);
+  /// Reads what is there, up to a bound.  False: the connection is gone.
+  bool read();
   /// Gives received bytes to the session.  False as above.
   bool feed(std::span<const std::uint8_t> data);
   void wait_writable();
@@ -71,8 +70,6 @@ class Transport : public std::enable_shared_from_this<Transport> {
   Owner* owner_;
   wire::Session session_;
   const wire::Role role_;
-  // Small, as every connection has one, but large enough for a batch of small calls.
-  std::array<std::uint8_t, 8 << 10> buffer_;
   bool dirty_ = false;
   bool awaits_pings_ = false;  // The flush queue is going to call answer_pings().
   bool waits_writable_ = false;

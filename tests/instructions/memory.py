@@ -39,9 +39,7 @@ PARTS = {
               lambda stack, size: "libnghttp2" in stack and size > 16_000),
     "session": ("nghttp2: session, table of streams, two HPACK tables",
                 lambda stack, size: "libnghttp2" in stack),
-    "read": ("the connection, with 8 KiB to read into",
-             lambda stack, size: "Transport" in stack and size > 8_000),
-    "rest": ("bytes that were sent last, Asio's registrations, and all else",
+    "rest": ("the connection, bytes that were sent last, Asio's registrations, and all else",
              lambda stack, size: True),
 }
 # These do not.

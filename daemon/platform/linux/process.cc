@@ -65,8 +65,11 @@ class Run : public std::enable_shared_from_this<Run> {
   /// Takes the reading ends of stdout and stderr, in that order.
   error_code adopt_output(int index, UniqueFd fd) {
     error_code ec;
-    outputs_[index].pipe.assign(fd.get(), ec);
-    if (!ec) fd.release();
+    asio::posix::stream_descriptor& pipe = outputs_[index].pipe;
+    pipe.assign(fd.get(), ec);
+    if (ec) return ec;
+    fd.release();
+    pipe.non_blocking(true, ec);
     return ec;
   }
 
@@ -127,22 +130,26 @@ class Run : public std::enable_shared_from_this<Run> {
     Output(const asio::any_io_executor& loop, OutputStream which) : pipe(loop), stream(which) {}
     asio::posix::stream_descriptor pipe;
     OutputStream stream;
-    std::array<char, kReadSize> buffer;
   };
 
+  // A wait and then a read: no program that is silent needs a buffer.
   void read(Output& output) {
-    output.pipe.async_read_some(
-        asio::buffer(output.buffer),
-        [self = shared_from_this(), &output](const error_code& ec, std::size_t n) {
-          if (self->abandoned_) return;
-          if (ec) {
-            output.pipe.close(self->ignored_);
-            self->finish_if_drained();
-            return;
-          }
-          self->hand_over(output.stream, std::string_view(output.buffer.data(), n));
-          if (!self->abandoned_) self->read(output);
-        });
+    output.pipe.async_wait(asio::posix::descriptor_base::wait_read,
+                           [self = shared_from_this(), &output](error_code ec) {
+                             if (!self->abandoned_) self->on_readable(output, ec);
+                           });
+  }
+
+  void on_readable(Output& output, error_code ec) {
+    std::array<char, kReadSize> buffer;
+    const std::size_t size = ec ? 0 : output.pipe.read_some(asio::buffer(buffer), ec);
+    if (ec == asio::error::would_block) return read(output);
+    if (ec) {
+      output.pipe.close(ignored_);
+      return finish_if_drained();
+    }
+    hand_over(output.stream, std::string_view(buffer.data(), size));
+    if (!abandoned_) read(output);
   }
 
   /// The receiver may destroy the Process.
