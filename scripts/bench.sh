@@ -38,7 +38,8 @@ else
   install_dependencies
 fi
 "$PLUGIND_ROOT/scripts/build.sh" "$build" daemon/plugind plugins/echo-cpp/echo-cpp \
-  tests/bench/bench_{raw_socket,relay,grpcpp,grpcpp_proxy,libplugind,crash,lifecycle}
+  tests/bench/bench_{raw_socket,relay,grpcpp,grpcpp_proxy,libplugind,crash,lifecycle} \
+  tests/instructions/forward_instructions
 step 'staging the plugins'
 "$PLUGIND_ROOT/scripts/build-plugins.sh" "$build/plugins-staged" >&2
 if have_go; then

@@ -26,8 +26,7 @@ class Table(NamedTuple):
 
 
 def through(host: str, direct: Tuple[str, str]) -> Sequence[Tuple[str, str]]:
-    return (direct, (host + "-nginx", "nginx"), (host + "-haproxy", "HAProxy"),
-            (host + "-proxy", "grpc++ proxy"))
+    return (direct, (host + "-relay", "relay"), (host + "-nginx", "nginx"), (host + "-haproxy", "HAProxy"), (host + "-proxy", "grpc++ proxy"))
 
 
 TABLES = (

@@ -15,19 +15,20 @@ some.
 
 import argparse
 import os
+import shutil
 import signal
 import sys
 import tempfile
 import time
 from contextlib import ExitStack
 from datetime import date
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Callable, Dict, List, NamedTuple, Tuple
 
 import behind
 import plots
 import report
 import scaling
-from contenders import MAIN, MORE, PROXIES, STREAMS, VARIANTS, Scene, contenders
+from contenders import MAIN, MORE, PROXIES, QUICK, STREAMS, VARIANTS, Scene, contenders
 from fleet import Fleet, measure_fleet
 from lifecycle import measure_lifecycle
 from new_hosts import measure_new_hosts
@@ -42,6 +43,7 @@ SECTIONS = ("calls", "connections", "plugins", "single", "lifecycle")
 class Scale(NamedTuple):
     """How long the parts of a run are."""
     calls: Plan
+    loads: Callable[[Load], bool]  # which of the contenders' loads are run
     scaling: Plan
     starts: int
     deaths: int
@@ -52,17 +54,20 @@ class Scale(NamedTuple):
 
 def full() -> Scale:
     def rounds(load: Load) -> int:
-        return 25 if load in MAIN else 10
+        if load in MAIN:
+            return 25
+        return 10 if load.size * load.in_flight < 32 << 20 else 5  # which take long
 
     def seconds(load: Load) -> float:
-        return 0.12 if load.size < 1 << 20 and load.kind == "unary" else 0.2
+        return 0.1 if load.size < 1 << 20 and load.kind == "unary" else 0.15
 
-    return Scale(Plan(rounds, seconds, 14 * 60), Plan(lambda _: 25, lambda _: 0.1, 75), 21, 7,
-                 25, Fleet(1000, 200, 3), 22 * 60)
+    return Scale(Plan(rounds, seconds, 19 * 60), lambda _: True,
+                 Plan(lambda _: 25, lambda _: 0.1, 75), 21, 7, 25, Fleet(1000, 200, 3), 28 * 60)
 
 
 def quick() -> Scale:
     return Scale(Plan(lambda load: 5 if load in MAIN else 2, lambda _: 0.03, 40),
+                 lambda load: load in MAIN + QUICK,
                  Plan(lambda _: 3, lambda _: 0.03, 10), 5, 2, 5, Fleet(100, 20, 1), 2 * 60)
 
 
@@ -79,10 +84,10 @@ def measure_calls(options, scale: Scale) -> Result:
         directory = stack.enter_context(
             tempfile.TemporaryDirectory(prefix="plugind-bench-", dir=short_directory()))
         daemons = {}
-        for key, more in [("", ())] + [(one.key, one.options) for one in VARIANTS]:
+        for key, more in [("", ()), ("unread", ())] + [(one.key, one.options) for one in VARIANTS]:
             daemons[key] = stack.enter_context(PrivateDaemon(
                 scaling.plugind(options), options.plugins, log_level="warning", options=more))
-        daemon = daemons.pop("")
+        daemon, unread = daemons.pop(""), daemons.pop("unread")
         plugins = Plugins(options.plugins, directory, has_go=bool(options.go_worker))
         stack.callback(plugins.stop)
         proxies = Proxies(os.path.join(options.build, "tests", "bench"), options.tools, directory)
@@ -95,14 +100,15 @@ def measure_calls(options, scale: Scale) -> Result:
                        if key.endswith("-" + last))
         rows = memory(middles, "before-calls")
         scene = Scene(options.build, options.go_worker, os.path.join(options.plugins, "kv-go-grpc"),
-                      daemon, daemons, plugins, proxies)
-        everyone = contenders(scene)
+                      daemon, daemons, unread, plugins, proxies)
+        everyone = [one._replace(loads=tuple(filter(scale.loads, one.loads)))
+                    for one in contenders(scene)]
         try:
             measurement = Measurement(everyone, directory, scale.calls, may_fail=is_foreign)
             stack.callback(measurement.quit)
             measurement.run()
         except DaemonError as error:
-            logs = "".join(one.log_text() for one in (daemon, *daemons.values()))
+            logs = "".join(one.log_text() for one in (daemon, unread, *daemons.values()))
             raise DaemonError(f"{error}\n{logs}") from None
         rows = summary(measurement.slices) + rows + memory(middles, "after-calls")
         notes = [f"{PROXIES[name]}: {why}" for name, why in proxies.missing.items()]
@@ -142,7 +148,8 @@ def run(options, scale: Scale) -> Tuple[List[Row], str]:
             result = measure_calls(options, scale)
             slices.update(result.slices)
             rows += result.rows
-            about, missing = result.about, result.missing
+            about = result.about
+            missing.update(result.missing)
             notes += result.notes
             rows += [Row(f"{key}/{to}", load.name, metric, found, "x")
                      for key, to, load, metric in report.COMPARISONS
@@ -150,6 +157,10 @@ def run(options, scale: Scale) -> Tuple[List[Row], str]:
         elif section == "single":
             rows += scaling.measure_start(options, scale.starts) + scaling.measure_idle(options)
             rows += scaling.measure_death(options, scale.deaths)
+            if shutil.which("valgrind"):
+                rows += scaling.measure_held(options)
+            else:
+                missing["valgrind"] = "valgrind is not installed"
         elif section == "lifecycle":
             rows += measure_lifecycle(options, scale.first_calls)
             rows += measure_new_hosts(options, scale.first_calls)

@@ -1,6 +1,9 @@
 // Calls by grpc++ stubs to the echo plugin or to the kv plugin.
 //
-// usage: bench_grpcpp --address unix:/PATH [--service echo|kv]
+// usage: bench_grpcpp --address unix:/PATH [--service echo|kv] [--unread N]
+//
+// With --unread the connection has N streams of 1 MiB messages from the echo plugin, too, which are
+// not read.
 //
 // Kinds: "unary"; for echo also "server-stream", messages from the plugin, and "bidi", messages
 // there and back.  One unary call in flight is the blocking API; everything else is the callback
@@ -124,6 +127,8 @@ int main(int count, char** values) {
   const auto channel = grpc::CreateCustomChannel(argument(count, values, "address"),
                                                  grpc::InsecureChannelCredentials(), arguments);
   const std::string service = argument(count, values, "service", "echo");
+  const plugind::bench::UnreadStreams unread(channel,
+                                             std::stoul(argument(count, values, "unread", "0")));
   if (service == "kv") return serve<KvCalls>(channel);
   if (service == "echo") return serve<EchoCalls>(channel);
   fail("there is no service " + service + "; give echo or kv");

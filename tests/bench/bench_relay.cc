@@ -1,10 +1,10 @@
-// The least that can stand between a host and a plugin: bytes are passed on as they come, and nobody
-// looks at them.
+// The least that can stand between a host and a plugin: bytes are passed on as they come, and
+// nobody looks at them.
 //
 // usage: bench_relay --listen /PATH --to /PATH
 //
-// Each connection has one of its own to the plugin, and a thread for each direction, which costs two
-// system calls for what it passes on: a read and a write.
+// Each connection has one of its own to the plugin, and a thread for each direction, which costs
+// two system calls for what it passes on: a read and a write.
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>

@@ -22,8 +22,14 @@ MORE = SMALL + LARGE
 DOWN, THERE_AND_BACK = Load("server-stream", MIB, 1), Load("bidi", MIB, 1)
 STREAMS = (Load("server-stream", 100, 1), Load("server-stream", 100, 8), Load("bidi", 100, 1),
            Load("bidi", 100, 8), DOWN, THERE_AND_BACK)
+# A look at the others, too.
+QUICK = (unary(4 * KIB, 1), unary(64 * KIB, 8), unary(MIB, 1)) + STREAMS
 # What fits into the buffers of sockets.
 RAW = tuple(load for load in MAIN + MORE if load.size * load.in_flight <= 128 * KIB)
+
+
+# Streams of 1 MiB messages, more than any buffer on their way takes, on the connection of the calls.
+UNREAD = 4
 
 
 class Variant(NamedTuple):
@@ -40,7 +46,8 @@ VARIANTS = (
 )
 
 # What a proxy's contenders are called in the tables.
-PROXIES = {"proxy": "a grpc++ proxy", "nginx": "nginx", "haproxy": "HAProxy"}
+PROXIES = {"relay": "a relay of bytes", "proxy": "a grpc++ proxy", "nginx": "nginx",
+           "haproxy": "HAProxy"}
 
 
 class Scene(NamedTuple):
@@ -50,6 +57,7 @@ class Scene(NamedTuple):
     kv_plugin: str
     daemon: PrivateDaemon
     variants: Dict[str, PrivateDaemon]
+    unread: PrivateDaemon  # whose host has streams that it does not read, all the time
     plugins: Plugins
     proxies: Proxies
 
@@ -59,9 +67,9 @@ class Scene(NamedTuple):
     def raw(self, hops: int) -> List[str]:
         return [self._program("bench_raw_socket"), "--hops", str(hops)]
 
-    def grpcpp(self, socket: str, service: str = "echo") -> List[str]:
+    def grpcpp(self, socket: str, service: str = "echo", unread: int = 0) -> List[str]:
         return [self._program("bench_grpcpp"), "--address", "unix:" + socket,
-                "--service", service]
+                "--service", service, "--unread", str(unread)]
 
     def libplugind(self, socket: str, service: str, plugin: str = "",
                    calls: str = "pending") -> List[str]:
@@ -91,6 +99,9 @@ def _of_echo(scene: Scene) -> List[Contender]:
         Contender("grpc++-plugind", "(e) grpc++ through plugind to the C++ plugin",
                   scene.grpcpp(scene.daemon.plugin_socket("echo")), every, middle),
     ]
+    found.append(Contender("grpc++-unread", f"(e) beside {UNREAD} streams that its host does not read",
+                           scene.grpcpp(scene.unread.plugin_socket("echo"), unread=UNREAD), (MANY,),
+                           Middle("plugind-unread", daemon_pid(scene.unread))))
     for variant in VARIANTS:
         daemon = scene.variants[variant.key]
         found.append(Contender(f"grpc++-{variant.key}", "  the same " + variant.about,

@@ -114,7 +114,54 @@ Measurement run(Echo::Stub& stub, const EchoMessage& message, const Load& load) 
   return measurement;
 }
 
+constexpr std::size_t kUnreadSize = 1 << 20;
+
 }  // namespace
+
+class UnreadStreams::Stream final : public grpc::ClientReadReactor<EchoMessage> {
+ public:
+  Stream(Echo::Stub& stub, Countdown& answered, Countdown& running)
+      : answered_(answered), running_(running) {
+    request_.set_payload(std::string(kUnreadSize, 'x'));
+    request_.set_repeat(1'000);
+    stub.async()->ServerStream(&context_, &request_, this);
+    // One is read, by which the plugin is known to be sending.
+    StartRead(&reply_);
+    StartCall();
+  }
+  void cancel() { context_.TryCancel(); }
+
+ private:
+  void OnReadDone(bool ok) override {
+    if (ok) answered_.one_less();
+  }
+  void OnDone(const grpc::Status& status) override {
+    if (status.error_code() != grpc::StatusCode::CANCELLED) {
+      fail("a stream that nobody reads ended with: " + status.error_message());
+    }
+    running_.one_less();
+  }
+
+  grpc::ClientContext context_;
+  StreamRequest request_;
+  EchoMessage reply_;
+  Countdown& answered_;
+  Countdown& running_;
+};
+
+UnreadStreams::UnreadStreams(const std::shared_ptr<grpc::Channel>& channel, std::size_t count)
+    : stub_(channel), running_(count) {
+  Countdown answered(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    streams_.push_back(std::make_unique<Stream>(stub_, answered, running_));
+  }
+  answered.wait();
+}
+
+UnreadStreams::~UnreadStreams() {
+  for (const auto& stream : streams_) stream->cancel();
+  running_.wait();
+}
 
 Measurement run_streams(Echo::Stub& stub, const EchoMessage& message, const Load& load) {
   return load.kind == "bidi" ? run<BidiStream>(stub, message, load)

@@ -3,7 +3,9 @@
 
 #include <condition_variable>
 #include <cstddef>
+#include <memory>
 #include <mutex>
+#include <vector>
 
 #include "plugins/proto/echo.grpc.pb.h"
 #include "tests/bench/worker.h"
@@ -33,5 +35,21 @@ class Countdown {
 /// "bidi": they are sent to the plugin and come back; writing does not wait for what comes back.
 Measurement run_streams(echo::v1::Echo::Stub& stub, const echo::v1::EchoMessage& message,
                         const Load& load);
+
+/// Streams of large messages from the plugin that nobody reads, until this object goes.  They fill
+/// what may wait between plugin and host, and stand still.
+class UnreadStreams {
+ public:
+  UnreadStreams(const std::shared_ptr<grpc::Channel>& channel, std::size_t count);
+  ~UnreadStreams();
+  UnreadStreams(const UnreadStreams&) = delete;
+  UnreadStreams& operator=(const UnreadStreams&) = delete;
+
+ private:
+  class Stream;
+  echo::v1::Echo::Stub stub_;
+  Countdown running_;
+  std::vector<std::unique_ptr<Stream>> streams_;
+};
 
 }  // namespace plugind::bench

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from processes import (Contender, DaemonError, Load, Slice, Worker, cpu_seconds, descendants)
+from processes import (Contender, DaemonError, Load, Slice, Worker, cpu_use, descendants)
 
 # By contender and load, one slice a round.
 Slices = Dict[Tuple[str, Load], List[Slice]]
@@ -35,17 +35,22 @@ def run_slice(worker: Worker, load: Load, count: int, everybody: bool) -> Slice:
     sleep meanwhile.  Otherwise only that of the middle."""
     middle = worker.contender.middle
     pids = descendants(os.getpid()) if everybody else [middle.pid] if middle else []
-    before = {pid: cpu_seconds(pid) for pid in pids}
+    before = {pid: cpu_use(pid) for pid in pids}
     done = worker.run(load, count)
-    spent = {pid: (cpu_seconds(pid) - before[pid]) * 1e6 / count for pid in pids}
+    after = {pid: cpu_use(pid) for pid in pids}
+    spent = {pid: (after[pid].seconds - before[pid].seconds) * 1e6 / count for pid in pids}
+    turns = {pid: (after[pid].turns - before[pid].turns) / count for pid in pids}
     return done._replace(all_cpu=sum(spent.values()) if everybody else None,
-                         middle_cpu=spent.get(middle.pid) if middle else None)
+                         middle_cpu=spent.get(middle.pid) if middle else None,
+                         all_turns=sum(turns.values()) if everybody else None,
+                         middle_turns=turns.get(middle.pid) if middle else None)
 
 
 def calibrate(worker: Worker, load: Load, seconds: float) -> int:
     """Warms up, and says how many calls or messages take about so long."""
-    least = 2 * load.in_flight if load.size >= 1 << 20 else 8 * load.in_flight
-    worker.run(load, least)  # The first of all calls may start the plugin, which says nothing of calls.
+    # 256 MiB take long enough.
+    least = max(8, load.in_flight) if load.size >= 1 << 20 else 8 * load.in_flight
+    worker.run(load, 8)  # The first of all calls may start the plugin, which says nothing of calls.
     count = least
     while True:
         rate = worker.run(load, count).rate
@@ -155,7 +160,8 @@ def summary(slices: Slices) -> List[Row]:
         unit = "calls/s" if found[0].buckets else "messages/s"
         per = "us/call" if found[0].buckets else "us/message"
         for metric, unit in (("p50", "us"), ("p99", "us"), ("rate", unit), ("middle_cpu", per),
-                             ("all_cpu", per)):
+                             ("all_cpu", per), ("middle_turns", per.replace("us", "turns")),
+                             ("all_turns", per.replace("us", "turns"))):
             values = [getattr(one, metric) for one in found if getattr(one, metric) is not None]
             if values:
                 rows.append(Row(key, load.name, metric, statistics.median(values), unit))

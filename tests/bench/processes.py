@@ -19,19 +19,31 @@ ANSWER_TIMEOUT = 45.0  # seconds until a worker must have made a slice of calls
 STOP_TIMEOUT = 5.0  # seconds that a process has to end when it is asked to
 
 
-def cpu_seconds(pid: int) -> float:
-    """CPU time of all threads of the process, to the nanosecond where the kernel tells it."""
-    total = 0
+class CpuUse(NamedTuple):
+    """What all threads of a process have had of the processors."""
+    seconds: float  # to the nanosecond
+    turns: int  # how often one of them was given a processor: at the least, how often it was woken
+
+
+def cpu_use(pid: int) -> CpuUse:
+    nanoseconds = turns = 0
     try:
         for task in os.listdir(f"/proc/{pid}/task"):
             try:
+                # Time on a processor, time waiting for one, turns: sched-stats.rst of the kernel.
                 with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as file:
-                    total += int(file.read().split()[0])
+                    ran, _, times = map(int, file.read().split())
             except (FileNotFoundError, ProcessLookupError):
-                pass  # the thread ended
+                continue  # the thread ended
+            nanoseconds += ran
+            turns += times
     except (FileNotFoundError, ProcessLookupError):
         raise DaemonError(f"the process {pid} ended while it was measured") from None
-    return total / 1e9
+    return CpuUse(nanoseconds / 1e9, turns)
+
+
+def cpu_seconds(pid: int) -> float:
+    return cpu_use(pid).seconds
 
 
 def descendants(pid: int) -> List[int]:
@@ -186,6 +198,8 @@ class Slice(NamedTuple):
     buckets: Dict[int, int]  # calls by the logarithm of nanoseconds to the base 1.01
     middle_cpu: Optional[float] = None  # microseconds per call
     all_cpu: Optional[float] = None  # the same of host, middle and plugin together
+    middle_turns: Optional[float] = None  # on a processor, per call
+    all_turns: Optional[float] = None
 
 
 def parse_slice(line: str) -> Slice:

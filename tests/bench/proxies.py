@@ -101,7 +101,7 @@ def find_tool(name: str, tools: Optional[str]) -> Tuple[Optional[str], Dict[str,
 
 
 class Proxies:
-    """nginx, HAProxy and the grpc++ proxy, each in front of every plugin."""
+    """nginx, HAProxy, the grpc++ proxy and a relay of bytes, each in front of every plugin."""
 
     def __init__(self, bench: str, tools: Optional[str], directory: str):
         self._bench = bench
@@ -118,6 +118,10 @@ class Proxies:
         """`plugins` are names and the paths of sockets."""
         # One process for each plugin: it has one upstream, so CPU is counted for the right one.
         for name, path in plugins.items():
+            socket = self.socket("relay", name)
+            self._start(f"relay-{name}", "relay",
+                        [os.path.join(self._bench, "bench_relay"), "--listen", socket, "--to", path],
+                        [socket])
             socket = self.socket("proxy", name)
             self._start(f"proxy-{name}", "grpc++-proxy",
                         [os.path.join(self._bench, "bench_grpcpp_proxy"), "--listen",

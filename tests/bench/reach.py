@@ -31,7 +31,7 @@ class Target(NamedTuple):
 
 
 def targets(slices: Slices, rows: List[Row], missing: Dict[str, str]) -> List[Target]:
-    """`missing`: why a proxy did not run, or what is in "go"."""
+    """`missing`: why a proxy did not run, or what is in "go" or needs "valgrind"."""
     single = {(row.contender, row.load, row.metric): row.value for row in rows}
 
     def compare(text: str, key: str, to: str, load: Load, metric: str, limit: float,
@@ -74,6 +74,8 @@ def targets(slices: Slices, rows: List[Row], missing: Dict[str, str]) -> List[Ta
         compare("(e) / (d), bytes/s, 1 MiB messages there and back", "grpc++-plugind",
                 "grpc++-direct", THERE_AND_BACK, "rate", 0.9, False),
     ]
+    found.append(compare("(e) beside streams that are not read / (e), calls/s, 32 in flight",
+                         "grpc++-unread", "grpc++-plugind", MANY, "rate", 0.9, False))
     for prefix, counts in (("connections", CONNECTIONS), ("plugins", PLUGINS)):
         found += [_flat(slices, prefix, counts, load) for load in LOADS]
     connections, plugins = f"connections-{CONNECTIONS[-1]}", f"plugins-{PLUGINS[-1]}"
@@ -81,6 +83,9 @@ def targets(slices: Slices, rows: List[Row], missing: Dict[str, str]) -> List[Ta
         value("an idle host connection", connections, "idle", "anon_of_one", 16, "KiB"),
         value("an idle host connection, after calls", connections, "after-calls", "anon_of_one", 16,
               "KiB"),
+        Target("what forwarding holds for an idle plugin that runs",
+               single.get(("plugind", "forwarding", "held_for_a_plugin")), 32, "KiB",
+               why=missing.get("valgrind", "")),
         value("all that the daemon holds for an idle plugin that runs", plugins, "idle",
               "anon_of_one", 32, "KiB"),
         Target("the same, without what it holds for one that was not started",

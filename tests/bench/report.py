@@ -60,11 +60,13 @@ class Tables:
 
     def of_load(self, title: str, load: Load, about: Dict[str, str]) -> None:
         """All that is known about a load."""
-        self._head(title, ("p50 us", "p99 us", "p99.9 us", "calls/s", "middle us", "all us"))
+        self._head(title, ("p50 us", "p99 us", "p99.9 us", "calls/s", "middle us", "all us",
+                           "middle turns", "all turns"))
         for key, text in about.items():
             self._line(text, [self._cell(key, load, metric, form) for metric, form in (
                 ("p50", ".1f"), ("p99", ".1f"), ("p99.9", ".1f"), ("rate", ".0f"),
-                ("middle_cpu", ".1f"), ("all_cpu", ".1f"))])
+                ("middle_cpu", ".1f"), ("all_cpu", ".1f"), ("middle_turns", ".2f"),
+                ("all_turns", ".2f"))])
         print(file=self._out)
 
     def of_metric(self, title: str, metric: str, form: str, loads: Sequence[Load],
@@ -81,7 +83,7 @@ class Tables:
     def unary(self) -> None:
         for load in MAIN:
             if about := self._ran([load]):
-                self.of_load(f"{spoken(load.size)}, {load.in_flight} in flight; CPU a call", load,
+                self.of_load(f"{spoken(load.size)}, {load.in_flight} in flight; CPU and turns a call", load,
                              about)
         for loads in (SMALL, LARGE):
             heads = [f"{spoken(load.size)} x{load.in_flight}" for load in loads]

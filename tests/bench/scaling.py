@@ -2,13 +2,18 @@
 
 import os
 import statistics
+import sys
 import tempfile
 from contextlib import ExitStack
 from typing import Dict, List, Tuple
 
 from measure import Measurement, Plan, Row, Slices, summary
-from processes import (Contender, DaemonError, Load, Middle, PrivateDaemon, Worker, daemon_pid,
+from processes import (ROOT, Contender, DaemonError, Load, Middle, PrivateDaemon, Worker, daemon_pid,
                        descendants, memory_kib, settle)
+
+sys.path.append(os.path.join(ROOT, "tests", "instructions"))
+
+import memory as held_memory  # noqa: E402
 
 CONNECTIONS = (1, 10, 100, 1000)
 PLUGINS = (1, 10, 100)
@@ -49,6 +54,16 @@ def measure_idle(options) -> List[Row]:
         settle(pid)
         return (memory_rows("plugind", "idle", pid)
                 + memory_rows("plugind-guardian", "idle", daemon.guardian_pid))
+
+
+def measure_held(options) -> List[Row]:
+    """What forwarding asks the allocator for, for each of what is idle.  By valgrind, which
+    tests/instructions/memory.py has the parts of."""
+    program = os.path.join(options.build, "tests", "instructions", "forward_instructions")
+    held = held_memory.measure(program)
+    return [Row("plugind", "forwarding", metric, sum(held[what].values()) / 1024, "KiB")
+            for what, metric in (("idle-hosts", "held_for_a_connection"),
+                                 ("idle-plugins", "held_for_a_plugin"))]
 
 
 def _worker(options, daemon: PrivateDaemon, key: str, more: List[str]) -> Contender:

@@ -70,6 +70,9 @@ def run(build, seeds, corpus, target, seconds):
     kept = corpus / target
     kept.mkdir(parents=True, exist_ok=True)
     starts = [folder for folder in (seeds / target, HERE / "seeds" / target) if folder.is_dir()]
+    if not any(file.is_file() for folder in starts for file in folder.iterdir()):
+        return Outcome(target, False, "it has no seeds, neither in tests/fuzz/seeds nor by make_seeds.py",
+                       "")
     line = command(build, target, [f"-max_total_time={seconds}",
                                    f"-artifact_prefix={findings}/{target}-",
                                    str(kept), *map(str, starts)])

@@ -69,7 +69,7 @@ def with_overhead(size: int) -> int:
     return max(32, (size + 8 + 15) // 16 * 16)
 
 
-def measure(program: pathlib.Path) -> dict[str, dict[str, int]]:
+def measure(program: "pathlib.Path | str") -> dict[str, dict[str, int]]:
     figures = {}
     for load, (_, few, many, _) in SUBJECTS.items():
         less, more = blocks(program, load, few), blocks(program, load, many)

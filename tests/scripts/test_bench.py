@@ -6,6 +6,7 @@ No figure is measured here: a test never asserts a time.
 
 import os
 import re
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -82,6 +83,9 @@ class Slices(unittest.TestCase):
             Row("a", "server-stream/1MiB/1", "bytes", 104.8576, "MB/s"),
             Row("a", "server-stream/1MiB/1", "middle_cpu", 7.0, "us/message"),
             Row("a", "server-stream/1MiB/1", "all_cpu", 9.0, "us/message")})
+        turns = measure.summary({("a", DOWN): [Slice(1, None, None, {}, None, None, 3.0, 8.0)]})
+        self.assertIn(Row("a", "server-stream/1MiB/1", "middle_turns", 3.0, "turns/message"), turns)
+        self.assertIn(Row("a", "server-stream/1MiB/1", "all_turns", 8.0, "turns/message"), turns)
 
     def test_memory_of_one_is_by_the_difference(self):
         self.assertEqual(scaling.memory_of_one("plugins", "idle", {1: 1000, 3: 1100, 11: 1300}),
@@ -120,6 +124,32 @@ class Workers(unittest.TestCase):
             self.assertEqual(measure.calibrate(worker, ONE, 0.1), 100000)
         finally:
             worker.quit()
+
+    def test_turns_on_a_processor_are_counted_by_process(self):
+        # A process that answers each line is woken by each.
+        middle = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            before = processes.cpu_use(middle.pid)
+            for _ in range(100):
+                middle.stdin.write(b"x\n")
+                middle.stdin.flush()
+                middle.stdout.readline()
+            after = processes.cpu_use(middle.pid)
+            self.assertGreaterEqual(after.turns - before.turns, 10)
+            self.assertGreater(after.seconds, before.seconds)
+            contender = Contender("a", "a", ["sh", "-c", self.GOOD], (ONE,),
+                                  processes.Middle("cat", middle.pid))
+            worker = processes.Worker(contender, "/")
+            try:
+                quiet = measure.run_slice(worker, ONE, 1, True)
+                self.assertEqual(quiet.middle_turns, 0)
+                self.assertGreater(quiet.all_turns, 0)
+            finally:
+                worker.quit()
+        finally:
+            middle.stdin.close()
+            middle.stdout.close()
+            middle.wait()
 
     def test_no_round_begins_when_time_is_up(self):
         found = self.measure(False, limit=0, a=self.GOOD)
@@ -171,7 +201,7 @@ class Contenders(unittest.TestCase):
         variants = {one.key: daemon for one in contenders.VARIANTS}
         with unittest.mock.patch.object(contenders, "daemon_pid", lambda _: 1):
             return contenders.contenders(contenders.Scene("", go_worker, "", daemon, variants,
-                                                          plugins, between))
+                                                          daemon, plugins, between))
 
     def test_what_is_compared_has_run(self):
         # A name that is written in another way here than there would never have a figure.
@@ -253,6 +283,8 @@ class Reach(unittest.TestCase):
             found["libplugind-proxy", load] = slices(100, cpu=10)
             found["libplugind-nginx", load] = slices(60)
             found["libplugind-haproxy", load] = slices(75)
+        found["grpc++-unread", MANY] = slices(25)
+        found["grpc++-plugind", MANY] = slices(20)
         for load in (DOWN, THERE_AND_BACK):
             found["grpc++-plugind", load] = [Slice(95.0, None, None, {})]
             found["grpc++-direct", load] = [Slice(100.0, None, None, {})]
@@ -265,6 +297,8 @@ class Reach(unittest.TestCase):
         rows = [Row("connections-1000", "idle", "anon_of_one", 12, "KiB"),
                 Row("connections-1000", "after-calls", "anon_of_one", 17, "KiB"),
                 Row("connections-100", "idle", "anon_of_one", 99, "KiB"),
+                Row("plugind", "forwarding", "held_for_a_connection", 27, "KiB"),
+                Row("plugind", "forwarding", "held_for_a_plugin", 29, "KiB"),
                 Row("plugins-100", "idle", "anon_of_one", 31, "KiB"),
                 Row("plugins-100", "not-started", "anon_of_one", 11, "KiB"),
                 Row("plugins-100", "after-calls", "anon_of_one", 33, "KiB"),
@@ -291,9 +325,10 @@ class Reach(unittest.TestCase):
             (0.2, 0.25, True),
             (0.5, 0.8, True), (0.5, 0.8, True), (0.5, 0.8, True), (0.5, 0.8, True),
             (0.4, 0.8, True), (0.4, 0.8, True), (0.4, 0.8, True), (0.4, 0.8, True),
-            (0.95, 0.9, True), (0.95, 0.9, True)]
+            (0.95, 0.9, True), (0.95, 0.9, True),
+            (0.8, 0.9, False)]
             + [(1.2, 1.1, False)] * 8
-            + [(12, 16, True), (17, 16, False), (31, 32, True), (20, 32, True), (33, 32, False), (60, 100, True),
+            + [(12, 16, True), (17, 16, False), (29, 32, True), (31, 32, True), (20, 32, True), (33, 32, False), (60, 100, True),
                (1.1, 1.15, True), (1.2, 1.3, True), (1.4, 1.3, False), (1.05, 1.2, True), (3, 1.2, False), (7, 64, True), (260, 256, False),
                (13, 30, True), (17, 24, True), (4, 6, True)])
 
