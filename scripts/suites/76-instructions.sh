@@ -7,6 +7,7 @@ suite_run() {
   ninja -C "$PLUGIND_BUILD" tests/instructions/forward_instructions
   check 'the tables of calls in docs/performance.md' tests/instructions/run.py --check-docs
   check 'the table of memory in docs/performance.md' tests/instructions/memory.py --check-docs
+  check 'the parts of a call in docs/performance.md' tests/instructions/parts.py "$PLUGIND_BUILD" --check
   local verdict name
   {
     tests/instructions/run.py "$PLUGIND_BUILD" || true
