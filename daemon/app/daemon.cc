@@ -42,7 +42,7 @@ void run_loop(asio::io_context& loop, const forward::Counters& counters,
   const bool looks = std::thread::hardware_concurrency() > polling;
   BusyPoll busy_poll(looks ? poll_time : std::chrono::microseconds::zero());
   while (!loop.stopped()) {
-    const auto time = busy_poll.before_sleep(counters.calls_at_plugins);
+    const auto time = busy_poll.before_sleep(counters.calls_at_plugins.count());
     if (time > BusyPoll::Duration::zero()) {
       const auto until = Clock::now() + time;
       bool found = false;

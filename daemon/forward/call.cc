@@ -128,7 +128,7 @@ void Call::open_at_plugin(const std::shared_ptr<plugin::CallInstance>& instance)
   }
   instance_ = instance;
   instance_->call_started();
-  ++context_.counters.calls_at_plugins;
+  context_.counters.calls_at_plugins.begin(at_plugin_);
 }
 
 void Call::forward_to_control() {
@@ -465,7 +465,7 @@ void Call::upstream_ended() {
   place_.reset();
   if (instance_) {
     instance_->call_finished();
-    --context_.counters.calls_at_plugins;
+    context_.counters.calls_at_plugins.end(at_plugin_);
   }
   // Request bytes that the instance never took.  Those that may be sent again stay counted.
   if (downstream_ == nullptr || response_ended_ || !may_send_again()) drop_request_body();

@@ -94,7 +94,8 @@ class Call final : public StreamSink, public CallHook {
   bool up_open_ = false;
   bool up_reset_ = false;
 
-  std::shared_ptr<plugin::CallTarget> plugin_;      // Null: the control service.
+  std::shared_ptr<plugin::CallTarget> plugin_;  // Null: the control service.
+  CallsAtPlugins::Entry at_plugin_;
   bool counted_ = false;                            // Has one of the plugin's calls.max_concurrent.
   std::shared_ptr<plugin::CallInstance> instance_;  // The one the call was sent to.
   std::shared_ptr<void> place_;                     // There, until it has left it.

@@ -10,6 +10,7 @@
 
 #include "daemon/forward/access.h"
 #include "daemon/forward/admission.h"
+#include "daemon/forward/calls_at_plugins.h"
 #include "daemon/forward/deadlines.h"
 #include "daemon/forward/flush_queue.h"
 #include "daemon/forward/header_pool.h"
@@ -27,7 +28,7 @@ class ControlLink;
 /// Of one loop.
 struct Counters {
   std::uint64_t calls = 0;
-  std::size_t calls_at_plugins = 0;  ///< Passed on to a plugin, and not ended.
+  CallsAtPlugins calls_at_plugins;
 };
 
 /// What holds for hosts and their connections.
