@@ -19,8 +19,8 @@ constexpr std::size_t kReadSize = 256 << 10;
 constexpr int kReadsPerTurn = 2;
 constexpr std::size_t kSlices = 64;
 
-// One for all connections of a loop's thread.  Not an array that is thread_local itself: glibc clears
-// that for each thread that starts, gRPC's as well, whose memory it then takes.
+// One for all connections of a loop's thread.  Not an array that is thread_local itself: glibc
+// clears that for each thread that starts, gRPC's as well, whose memory it then takes.
 std::span<std::uint8_t> read_buffer() {
   thread_local const auto buffer = std::make_unique_for_overwrite<std::uint8_t[]>(kReadSize);
   return {buffer.get(), kReadSize};
