@@ -1,4 +1,5 @@
-// The matrix's client with grpc++: matrix-client SOCKET COUNTED_SOCKET DETAILS
+// The matrix's client with grpc++: matrix-client SOCKET COUNTED_SOCKET LIMITED_SOCKET
+// DETAILS
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
@@ -161,6 +162,13 @@ Complaint early(Matrix::Stub& stub) {
   return status.ok() ? expect("the answer", reply.data(), data) : complaint_of(status);
 }
 
+/// The status of a call with more than the server takes.
+grpc::Status rejected(Matrix::Stub& limited) {
+  const auto context = new_context();
+  Chunk reply;
+  return limited.Echo(context.get(), chunk(pattern(kLargeSize)), &reply);
+}
+
 std::unique_ptr<Matrix::Stub> connect(const std::string& path) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMessageLimit);
@@ -180,13 +188,14 @@ std::string from_hex(const std::string& hex) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4) {
-    std::fputs("usage: matrix-client SOCKET COUNTED_SOCKET DETAILS\n", stderr);
+  if (argc != 5) {
+    std::fputs("usage: matrix-client SOCKET COUNTED_SOCKET LIMITED_SOCKET DETAILS\n", stderr);
     return 2;
   }
   const auto stub = connect(argv[1]);
   const auto counted = connect(argv[2]);
-  const std::string wanted_details = from_hex(argv[3]);
+  const auto limited = connect(argv[3]);
+  const std::string wanted_details = from_hex(argv[4]);
   const std::vector<std::pair<const char*, std::function<Complaint()>>> checks{
       {"unary", [&] { return echo(*stub, "matrix"); }},
       {"bidirectional", [&] { return chat(*stub); }},
@@ -203,4 +212,6 @@ int main(int argc, char** argv) {
     std::printf("%s\t%s\n", name, complaint.empty() ? "passes" : ("fails: " + complaint).c_str());
     std::fflush(stdout);
   }
+  const grpc::Status refusal = rejected(*limited);
+  std::printf("rejected\t%d %s\n", refusal.error_code(), refusal.error_message().c_str());
 }

@@ -1,4 +1,4 @@
-// The matrix's client with @grpc/grpc-js: client.js SOCKET COUNTED_SOCKET DETAILS
+// The matrix's client with @grpc/grpc-js: client.js SOCKET COUNTED_SOCKET LIMITED_SOCKET DETAILS
 import * as grpc from '@grpc/grpc-js';
 
 import { Matrix } from './matrix.js';
@@ -113,6 +113,14 @@ function early(client) {
   }).then((reply) => expect('the answer', reply.data, data));
 }
 
+// Resolves to the status of a call with more than the server takes.
+function rejected(limited) {
+  return unary(limited, 'Echo', { data: pattern(LARGE_SIZE) }).then(
+    () => '0',
+    ({ code, details }) => `${code} ${details}`,
+  );
+}
+
 function connect(path, more) {
   return new Matrix(`unix:${path}`, grpc.credentials.createInsecure(), {
     'grpc.max_receive_message_length': MESSAGE_LIMIT,
@@ -120,11 +128,12 @@ function connect(path, more) {
   });
 }
 
-const [path, countedPath, detailsHex] = process.argv.slice(2);
+const [path, countedPath, limitedPath, detailsHex] = process.argv.slice(2);
 const client = connect(path);
 const counted = connect(countedPath, {
   'grpc.default_compression_algorithm': grpc.compressionAlgorithms.gzip,
 });
+const limited = connect(limitedPath);
 const checks = {
   unary: () => echo(client, Buffer.from('matrix')),
   bidirectional: () => chat(client),
@@ -144,5 +153,5 @@ for (const [name, check] of Object.entries(checks)) {
   }
   console.log(`${name}\t${outcome}`);
 }
-client.close();
-counted.close();
+console.log(`rejected\t${await rejected(limited)}`);
+for (const each of [client, counted, limited]) each.close();

@@ -1,4 +1,4 @@
-//! The matrix's client with tonic: matrix-tonic-client SOCKET COUNTED_SOCKET DETAILS
+//! The matrix's client with tonic: matrix-tonic-client SOCKET COUNTED_SOCKET LIMITED_SOCKET DETAILS
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
@@ -175,6 +175,15 @@ async fn early(mut client: Client) -> Checked {
     expect("the answer", &reply.get_ref().data, &data)
 }
 
+/// The status of a call with more than the server takes.
+async fn rejected(mut limited: Client) -> String {
+    let data = pattern(LARGE_SIZE);
+    match limited.echo(within(Chunk { data })).await {
+        Ok(_) => "0".into(),
+        Err(status) => format!("{} {}", status.code() as i32, status.message()),
+    }
+}
+
 async fn connect(path: &str) -> Result<Channel, String> {
     let path = path.to_owned();
     Endpoint::from_static("http://localhost")
@@ -210,12 +219,14 @@ fn print(name: &str, outcome: Checked) {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [path, counted_path, details_hex] = arguments.as_slice() else {
-        return Err("usage: matrix-tonic-client SOCKET COUNTED_SOCKET DETAILS".into());
+    let [path, counted_path, limited_path, details_hex] = arguments.as_slice() else {
+        let usage = "matrix-tonic-client SOCKET COUNTED_SOCKET LIMITED_SOCKET DETAILS";
+        return Err(format!("usage: {usage}").into());
     };
     let channel = connect(path).await?;
     let plain = client(&channel);
     let counted = client(&connect(counted_path).await?);
+    let limited = client(&connect(limited_path).await?);
     print("unary", echo(plain.clone(), b"matrix".to_vec()).await);
     print("bidirectional", chat(plain.clone()).await);
     print("large", echo(plain.clone(), pattern(LARGE_SIZE)).await);
@@ -227,5 +238,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     print("trailers-only", trailers_only(plain.clone()).await);
     print("early", early(plain).await);
+    println!("rejected\t{}", rejected(limited).await);
     Ok(())
 }
