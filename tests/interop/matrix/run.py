@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Servers and clients of six gRPC implementations, crosswise, through plugind's plugin sockets.
+"""Servers and clients of six gRPC implementations, crosswise, through plugind's sockets.
 
 usage: run.py PROGRAMS [--build DIR] [--host NAME]... [--plugin NAME]...
 
@@ -31,7 +31,7 @@ from compatibility import (  # noqa: E402
 from private_daemon import PrivateDaemon  # noqa: E402
 
 CHECKS = ["unary", "bidirectional", "large", "metadata", "compressed", "details", "trailers-only",
-          "early", "rejected"]
+          "early", "front", "rejected"]
 PASSES = "passes"
 CLIENT_LIMIT = 200  # All checks at their own limits, and the start of a virtual machine.
 
@@ -157,13 +157,14 @@ def uncompressed(plugin, relay):
     return None
 
 
-def run_client(command, plugin, path, limited, directory):
+def run_client(command, plugin, path, limited, front, directory):
     """Returns what each check ended with, and what else the client said."""
     with CountingRelay(os.path.join(directory, "counted.sock"), path) as relay:
         try:
-            done = subprocess.run([*command, path, relay.path, limited, DETAILS.hex()],
-                                  timeout=CLIENT_LIMIT, stdin=subprocess.DEVNULL,
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            arguments = [path, relay.path, limited, front, slug(plugin), DETAILS.hex()]
+            done = subprocess.run([*command, *arguments], timeout=CLIENT_LIMIT,
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True)
             said, complaints = done.stdout, done.stderr
         except subprocess.TimeoutExpired as late:
             said = (late.stdout or b"").decode()
@@ -194,7 +195,7 @@ class Cell:
         self.details = ""
         outcomes, complaints = run_client(
             command, plugin, daemon.plugin_socket(slug(plugin)),
-            daemon.plugin_socket(limited_name(plugin)), directory)
+            daemon.plugin_socket(limited_name(plugin)), daemon.socket, directory)
         failed = failures(outcomes)
         self.good = not failed
         self.text = PASSES
@@ -204,7 +205,7 @@ class Cell:
         path = os.path.join(directory, f"{slug(host)}-{slug(plugin)}.sock")
         limited = os.path.join(directory, f"{slug(host)}-{limited_name(plugin)}.sock")
         with direct_server(server, path, log), direct_server(server, limited, log, LIMITED):
-            direct, direct_complaints = run_client(command, plugin, path, limited, directory)
+            direct, direct_complaints = run_client(command, plugin, path, limited, path, directory)
         self.good = (failed == FAILS_DIRECTLY.get((host, plugin))
                      and all(outcomes[check] == direct[check] for check in CHECKS))
         self.text = "fails: " + ", ".join(

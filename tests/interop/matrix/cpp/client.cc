@@ -1,5 +1,5 @@
 // The matrix's client with grpc++: matrix-client SOCKET COUNTED_SOCKET LIMITED_SOCKET
-// DETAILS
+// FRONT_SOCKET PLUGIN DETAILS
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
@@ -89,13 +89,15 @@ Complaint chat(Matrix::Stub& stub) {
   return more ? "there is an answer after the end" : complaint_of(stream->Finish());
 }
 
-Complaint metadata(Matrix::Stub& stub) {
+/// `plugin` names the plugin that the socket does not name; empty if it does.
+Complaint metadata(Matrix::Stub& stub, const std::string& plugin = {}) {
   std::string text;
   while (text.size() < kTextSize) text += "metadata";
   const std::pair<const char*, std::string> sent[] = {{"matrix-text", text},
                                                       {"matrix-data-bin", pattern(kDataSize)}};
   const auto context = new_context();
   for (const auto& [key, value] : sent) context->AddMetadata(key, value);
+  if (!plugin.empty()) context->AddMetadata("plugind-plugin", plugin);
   Chunk reply;
   const grpc::Status status = stub.Echo(context.get(), Chunk{}, &reply);
   if (!status.ok()) return complaint_of(status);
@@ -188,14 +190,18 @@ std::string from_hex(const std::string& hex) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 5) {
-    std::fputs("usage: matrix-client SOCKET COUNTED_SOCKET LIMITED_SOCKET DETAILS\n", stderr);
+  if (argc != 7) {
+    std::fputs(
+        "usage: matrix-client SOCKET COUNTED_SOCKET LIMITED_SOCKET FRONT_SOCKET PLUGIN DETAILS\n",
+        stderr);
     return 2;
   }
   const auto stub = connect(argv[1]);
   const auto counted = connect(argv[2]);
   const auto limited = connect(argv[3]);
-  const std::string wanted_details = from_hex(argv[4]);
+  const auto front = connect(argv[4]);
+  const std::string plugin = argv[5];
+  const std::string wanted_details = from_hex(argv[6]);
   const std::vector<std::pair<const char*, std::function<Complaint()>>> checks{
       {"unary", [&] { return echo(*stub, "matrix"); }},
       {"bidirectional", [&] { return chat(*stub); }},
@@ -205,6 +211,7 @@ int main(int argc, char** argv) {
       {"details", [&] { return details(*stub, wanted_details); }},
       {"trailers-only", [&] { return trailers_only(*stub); }},
       {"early", [&] { return early(*stub); }},
+      {"front", [&] { return metadata(*front, plugin); }},
   };
   for (const auto& [name, check] : checks) {
     Complaint complaint = check();

@@ -1,4 +1,7 @@
-"""The matrix's client with grpcio: client.py SOCKET COUNTED_SOCKET LIMITED_SOCKET DETAILS"""
+"""The matrix's client with grpcio.
+
+usage: client.py SOCKET COUNTED_SOCKET LIMITED_SOCKET FRONT_SOCKET PLUGIN DETAILS
+"""
 
 import contextlib
 import os
@@ -82,9 +85,9 @@ def chat(stub):
         raise Wrong("there is an answer after the end")
 
 
-def metadata(stub):
+def metadata(stub, more=()):
     sent = {"matrix-text": "metadata" * (TEXT_SIZE // 8), "matrix-data-bin": pattern(DATA_SIZE)}
-    _, call = stub.Echo.with_call(matrix_pb2.Chunk(), metadata=tuple(sent.items()),
+    _, call = stub.Echo.with_call(matrix_pb2.Chunk(), metadata=(*sent.items(), *more),
                                   timeout=CALL_LIMIT)
     for where, pairs in (("initial", call.initial_metadata()),
                          ("trailing", call.trailing_metadata())):
@@ -146,9 +149,9 @@ def connect(path):
 
 
 def main():
-    *paths, details_hex = sys.argv[1:]
+    *paths, plugin, details_hex = sys.argv[1:]
     with contextlib.ExitStack() as channels:
-        stub, counted, limited = (
+        stub, counted, limited, front = (
             matrix_pb2_grpc.MatrixStub(channels.enter_context(connect(path))) for path in paths)
         for name, check in (
                 ("unary", lambda: echo(stub, b"matrix")),
@@ -158,7 +161,8 @@ def main():
                 ("compressed", lambda: compressed(counted)),
                 ("details", lambda: details(stub, bytes.fromhex(details_hex))),
                 ("trailers-only", lambda: trailers_only(stub)),
-                ("early", lambda: early(stub))):
+                ("early", lambda: early(stub)),
+                ("front", lambda: metadata(front, (("plugind-plugin", plugin),)))):
             outcome = "passes"
             try:
                 check()

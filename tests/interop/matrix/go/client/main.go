@@ -1,4 +1,4 @@
-// The matrix's client with grpc-go: client SOCKET COUNTED_SOCKET LIMITED_SOCKET DETAILS
+// The matrix's client with grpc-go: client SOCKET COUNTED_SOCKET LIMITED_SOCKET FRONT_SOCKET PLUGIN DETAILS
 package main
 
 import (
@@ -173,7 +173,7 @@ func connect(path string) (*grpc.ClientConn, matrixpb.MatrixClient, error) {
 	return connection, matrixpb.NewMatrixClient(connection), nil
 }
 
-func run(path, countedPath, limitedPath, detailsHex string) error {
+func run(path, countedPath, limitedPath, frontPath, plugin, detailsHex string) error {
 	detailBytes, err := hex.DecodeString(detailsHex)
 	if err != nil {
 		return err
@@ -193,6 +193,11 @@ func run(path, countedPath, limitedPath, detailsHex string) error {
 		return err
 	}
 	defer limitedConnection.Close()
+	frontConnection, front, err := connect(frontPath)
+	if err != nil {
+		return err
+	}
+	defer frontConnection.Close()
 	for _, one := range []struct {
 		name  string
 		check func(context.Context) error
@@ -205,6 +210,9 @@ func run(path, countedPath, limitedPath, detailsHex string) error {
 		{"details", func(ctx context.Context) error { return details(ctx, client, detailBytes) }},
 		{"trailers-only", func(ctx context.Context) error { return trailersOnly(ctx, client) }},
 		{"early", func(ctx context.Context) error { return early(ctx, client) }},
+		{"front", func(ctx context.Context) error {
+			return exchangeMetadata(metadata.AppendToOutgoingContext(ctx, "plugind-plugin", plugin), front)
+		}},
 	} {
 		ctx, cancel := context.WithTimeout(context.Background(), callLimit)
 		outcome := "passes"
@@ -219,11 +227,12 @@ func run(path, countedPath, limitedPath, detailsHex string) error {
 }
 
 func main() {
-	if len(os.Args) != 5 {
-		fmt.Fprintln(os.Stderr, "usage: client SOCKET COUNTED_SOCKET LIMITED_SOCKET DETAILS")
+	if len(os.Args) != 7 {
+		fmt.Fprintln(os.Stderr,
+			"usage: client SOCKET COUNTED_SOCKET LIMITED_SOCKET FRONT_SOCKET PLUGIN DETAILS")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1], os.Args[2], os.Args[3], os.Args[4]); err != nil {
+	if err := run(os.Args[1], os.Args[2], os.Args[3], os.Args[4], os.Args[5], os.Args[6]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
