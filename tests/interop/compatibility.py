@@ -56,12 +56,12 @@ def wait_for(path, process=None):
 
 
 @contextlib.contextmanager
-def direct_server(command, path, log):
+def direct_server(command, path, log, variables=None):
     """A plugin's process without plugind: it listens at `path`."""
     with open(log, "ab") as output:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            env={**os.environ, "PLUGIND_LISTEN": "unix:" + path})
+            env={**os.environ, **(variables or {}), "PLUGIND_LISTEN": "unix:" + path})
     try:
         try:
             wait_for(path, process)

@@ -5,8 +5,9 @@ usage: run.py [--build DIR]
 
   --build DIR  where plugind was built; $PLUGIND_BUILD or build/ unless given
 
-Needs target/, which mvn process-classes makes.  Prints TAP: a result for each case and route, and
-one for the table in docs/compatibility.md.  UPDATE_DOCS=1 corrects the table.
+Needs target/, which mvn process-classes makes.  Prints TAP: a result for each case and route, one
+for the list of the cases, and one for each table in docs/compatibility.md.  UPDATE_DOCS=1 corrects
+the tables.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from compatibility import (  # noqa: E402
     wait_for)
 from private_daemon import PrivateDaemon  # noqa: E402
 
-# Every case of grpc-java's client but those that need TLS or credentials of a cloud.
+# Every case of grpc-java's client but those of LEFT_OUT.
 CASES = """
 empty_unary large_unary client_compressed_unary client_compressed_unary_noprobe
 server_compressed_unary client_streaming client_compressed_streaming
@@ -36,6 +37,17 @@ empty_stream custom_metadata status_code_and_message special_status_message unim
 unimplemented_service cancel_after_begin cancel_after_first_response timeout_on_sleeping_server
 very_large_request pick_first_unary rpc_soak channel_soak orca_per_rpc orca_oob cacheable_unary
 """.split()
+
+# The other cases of grpc-java's client, and what they need that is not here.
+LEFT_OUT = {
+    "compute_engine_creds": "TLS, a machine of Google Compute Engine",
+    "compute_engine_channel_credentials": "TLS, a machine of Google Compute Engine",
+    "service_account_creds": "TLS, the key of a Google service account",
+    "jwt_token_creds": "TLS, the key of a Google service account",
+    "oauth2_auth_token": "TLS, the key of a Google service account",
+    "per_rpc_creds": "TLS, the key of a Google service account",
+    "google_default_credentials": "TLS, Google's default credentials",
+}
 
 # What is known to fail between grpc-java's own client and server.
 FAILS_DIRECTLY = {"client_compressed_unary", "client_compressed_streaming", "cacheable_unary"}
@@ -49,6 +61,7 @@ services = ["xds.service.orca.v3.OpenRcaService"]
 """
 
 ROUTE_LIMIT = 300
+LIST_LIMIT = 60
 
 
 def java(main, *arguments):
@@ -93,6 +106,23 @@ class Client:
         return file.read().decode(errors="replace")
 
 
+def compare_with_official(tap):
+    """A result: whether CASES and LEFT_OUT together are the cases of the client that is used."""
+    name = "the list of the cases"
+    try:
+        listed = subprocess.run(java("UnixSocketClient"), stdin=subprocess.DEVNULL, check=True,
+                                stdout=subprocess.PIPE, text=True, timeout=LIST_LIMIT)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        tap.result(False, name, str(error))
+        return
+    official, known = listed.stdout.split(), [*CASES, *LEFT_OUT]
+    wrong = [f"{case} is official, but neither in CASES nor in LEFT_OUT"
+             for case in official if case not in known]
+    wrong += [f"{case} is no case of grpc-java's client" for case in known if case not in official]
+    wrong += [f"{case} is listed twice" for case in sorted(set(known)) if known.count(case) > 1]
+    tap.result(not wrong, name, "\n".join(wrong))
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default=os.environ.get("PLUGIND_BUILD",
@@ -135,7 +165,10 @@ def main():
         for route in routes:
             print(f"-- the client, {route}:\n{outcomes[route][1]}", file=sys.stderr)
         print(f"-- the daemon:\n{log}", file=sys.stderr)
+    compare_with_official(tap)
     compare_with_page(tap, "interop-java", markdown_table(["case", *routes], rows))
+    compare_with_page(tap, "interop-java-not-run",
+                      markdown_table(["case", "needs"], LEFT_OUT.items()))
     return tap.end()
 
 

@@ -159,7 +159,7 @@ func TestOfficialCases(t *testing.T) {
 		}
 		table += "\n"
 	}
-	compareWithPage(t, table)
+	compareWithPage(t, "interop", table)
 }
 
 const passes = "passes"
@@ -183,21 +183,24 @@ func run(t *testing.T, name, path, plugin string) (outcome, output string) {
 }
 
 // compareWithPage fails where the documentation says something else; UPDATE_DOCS=1 corrects it.
-func compareWithPage(t *testing.T, table string) {
+func compareWithPage(t *testing.T, mark, table string) {
+	t.Helper()
 	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	marked := regexp.MustCompile(`(?s)(<!-- interop:begin -->\n).*?(<!-- interop:end -->)`)
+	marked := regexp.MustCompile(
+		fmt.Sprintf(`(?s)(<!-- %[1]s:begin -->\n).*?(<!-- %[1]s:end -->)`, mark))
 	updated := marked.ReplaceAllString(string(text), "${1}"+table+"${2}")
 	if !marked.Match(text) {
-		t.Fatalf("%s has no marks interop:begin and interop:end", page)
+		t.Fatalf("%s has no marks %s:begin and %s:end", page, mark, mark)
 	}
 	if updated == string(text) {
 		return
 	}
 	if os.Getenv("UPDATE_DOCS") == "" {
-		t.Fatalf("the table in %s is not what was found; UPDATE_DOCS=1 corrects it.  Found:\n%s", page, table)
+		t.Fatalf("the table '%s' in %s is not what was found; UPDATE_DOCS=1 corrects it.  Found:\n%s",
+			mark, page, table)
 	}
 	if err := os.WriteFile(page, []byte(updated), 0o644); err != nil {
 		t.Fatal(err)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Servers and clients of six gRPC implementations, crosswise, through plugind's plugin sockets.
+"""Servers and clients of six gRPC implementations, crosswise, through plugind's sockets.
 
 usage: run.py PROGRAMS [--build DIR] [--host NAME]... [--plugin NAME]...
 
@@ -31,7 +31,7 @@ from compatibility import (  # noqa: E402
 from private_daemon import PrivateDaemon  # noqa: E402
 
 CHECKS = ["unary", "bidirectional", "large", "metadata", "compressed", "details", "trailers-only",
-          "early"]
+          "early", "front", "rejected"]
 PASSES = "passes"
 CLIENT_LIMIT = 200  # All checks at their own limits, and the start of a virtual machine.
 
@@ -39,6 +39,20 @@ CLIENT_LIMIT = 200  # All checks at their own limits, and the start of a virtual
 COMPRESSED_LIMIT = 1 << 20
 # Its server cannot compress: it must be seen to send all of the 4 MiB.
 ANSWERS_UNCOMPRESSED = {"grpc-js"}
+
+# The check "rejected" sends 5 MiB to a second plugin, whose server keeps its library's own limit, of
+# 4 MiB.  The status that the library refuses it with must arrive, in the library's words.
+LIMITED = {"MATRIX_DEFAULT_LIMIT": "1"}
+REFUSALS = {
+    "grpc-go": "8 grpc: received message larger than max (5242885 vs. 4194304)",
+    "grpc++": "8 Received message larger than max (5242885 vs. 4194304)",
+    # OUT_OF_RANGE; that of the others is RESOURCE_EXHAUSTED.
+    "tonic": "11 Error, decoded message length too large: found 5242885 bytes, the limit is: "
+             "4194304 bytes",
+    "grpc-java": "8 gRPC message exceeds maximum size 4194304: 5242885",
+    "grpcio": "8 SERVER: Received message larger than max (5242885 vs. 4194304)",
+    "grpc-js": "8 Received message larger than max (5242885 vs 4194304)",
+}
 
 # What fails between two implementations without plugind as well; it must fail in the same way with
 # it.
@@ -143,11 +157,12 @@ def uncompressed(plugin, relay):
     return None
 
 
-def run_client(command, plugin, path, directory):
+def run_client(command, plugin, path, limited, front, directory):
     """Returns what each check ended with, and what else the client said."""
     with CountingRelay(os.path.join(directory, "counted.sock"), path) as relay:
         try:
-            done = subprocess.run([*command, path, relay.path, DETAILS.hex()], timeout=CLIENT_LIMIT,
+            arguments = [path, relay.path, limited, front, slug(plugin), DETAILS.hex()]
+            done = subprocess.run([*command, *arguments], timeout=CLIENT_LIMIT,
                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE, text=True)
             said, complaints = done.stdout, done.stderr
@@ -158,6 +173,9 @@ def run_client(command, plugin, path, directory):
     outcomes = {check: found.get(check, "fails: it was not reached") for check in CHECKS}
     if outcomes["compressed"] == PASSES and (wrong := uncompressed(plugin, relay)):
         outcomes["compressed"] = "fails: " + wrong
+    if refusal := found.get("rejected"):
+        good = refusal == REFUSALS[plugin]
+        outcomes["rejected"] = PASSES if good else f"fails: the status is {refusal}"
     return outcomes, complaints
 
 
@@ -175,16 +193,19 @@ class Cell:
     def __init__(self, host, plugin, commands, daemon, directory):
         command = commands[host][1]
         self.details = ""
-        outcomes, complaints = run_client(command, plugin, daemon.plugin_socket(slug(plugin)),
-                                          directory)
+        outcomes, complaints = run_client(
+            command, plugin, daemon.plugin_socket(slug(plugin)),
+            daemon.plugin_socket(limited_name(plugin)), daemon.socket, directory)
         failed = failures(outcomes)
         self.good = not failed
         self.text = PASSES
         if not failed:
             return
+        server, log = commands[plugin][0], os.path.join(directory, "direct.log")
         path = os.path.join(directory, f"{slug(host)}-{slug(plugin)}.sock")
-        with direct_server(commands[plugin][0], path, os.path.join(directory, "direct.log")):
-            direct, direct_complaints = run_client(command, plugin, path, directory)
+        limited = os.path.join(directory, f"{slug(host)}-{limited_name(plugin)}.sock")
+        with direct_server(server, path, log), direct_server(server, limited, log, LIMITED):
+            direct, direct_complaints = run_client(command, plugin, path, limited, path, directory)
         self.good = (failed == FAILS_DIRECTLY.get((host, plugin))
                      and all(outcomes[check] == direct[check] for check in CHECKS))
         self.text = "fails: " + ", ".join(
@@ -196,6 +217,16 @@ class Cell:
 
 def slug(implementation):
     return implementation.replace("+", "p")
+
+
+def limited_name(implementation):
+    return slug(implementation) + "-limited"
+
+
+def write_manifest(directory, name, command, variables):
+    env = ", ".join(f"{key} = {json.dumps(value)}" for key, value in variables.items())
+    with open(os.path.join(directory, name + ".toml"), "w", encoding="utf-8") as manifest:
+        manifest.write(f'name = "{name}"\ncommand = {json.dumps(command)}\nenv = {{ {env} }}\n')
 
 
 def main():
@@ -217,14 +248,13 @@ def main():
         manifests = os.path.join(directory, "manifests")
         os.mkdir(manifests)
         for plugin in plugins:
-            file = os.path.join(manifests, slug(plugin) + ".toml")
-            with open(file, "w", encoding="utf-8") as manifest:
-                manifest.write(f'name = "{slug(plugin)}"\n'
-                               f"command = {json.dumps(commands[plugin][0])}\n")
+            write_manifest(manifests, slug(plugin), commands[plugin][0], {})
+            write_manifest(manifests, limited_name(plugin), commands[plugin][0], LIMITED)
         with PrivateDaemon(os.path.join(options.build, "daemon", "plugind"), manifests,
                            "warning") as daemon:
             for plugin in plugins:
                 wait_for(daemon.plugin_socket(slug(plugin)))
+                wait_for(daemon.plugin_socket(limited_name(plugin)))
             for host in hosts:
                 cells = [Cell(host, plugin, commands, daemon, directory) for plugin in plugins]
                 for plugin, cell in zip(plugins, cells):

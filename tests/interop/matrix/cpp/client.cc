@@ -1,4 +1,5 @@
-// The matrix's client with grpc++: matrix-client SOCKET COUNTED_SOCKET DETAILS
+// The matrix's client with grpc++: matrix-client SOCKET COUNTED_SOCKET LIMITED_SOCKET
+// FRONT_SOCKET PLUGIN DETAILS
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
@@ -88,13 +89,15 @@ Complaint chat(Matrix::Stub& stub) {
   return more ? "there is an answer after the end" : complaint_of(stream->Finish());
 }
 
-Complaint metadata(Matrix::Stub& stub) {
+/// `plugin` names the plugin that the socket does not name; empty if it does.
+Complaint metadata(Matrix::Stub& stub, const std::string& plugin = {}) {
   std::string text;
   while (text.size() < kTextSize) text += "metadata";
   const std::pair<const char*, std::string> sent[] = {{"matrix-text", text},
                                                       {"matrix-data-bin", pattern(kDataSize)}};
   const auto context = new_context();
   for (const auto& [key, value] : sent) context->AddMetadata(key, value);
+  if (!plugin.empty()) context->AddMetadata("plugind-plugin", plugin);
   Chunk reply;
   const grpc::Status status = stub.Echo(context.get(), Chunk{}, &reply);
   if (!status.ok()) return complaint_of(status);
@@ -161,6 +164,13 @@ Complaint early(Matrix::Stub& stub) {
   return status.ok() ? expect("the answer", reply.data(), data) : complaint_of(status);
 }
 
+/// The status of a call with more than the server takes.
+grpc::Status rejected(Matrix::Stub& limited) {
+  const auto context = new_context();
+  Chunk reply;
+  return limited.Echo(context.get(), chunk(pattern(kLargeSize)), &reply);
+}
+
 std::unique_ptr<Matrix::Stub> connect(const std::string& path) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMessageLimit);
@@ -180,13 +190,18 @@ std::string from_hex(const std::string& hex) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4) {
-    std::fputs("usage: matrix-client SOCKET COUNTED_SOCKET DETAILS\n", stderr);
+  if (argc != 7) {
+    std::fputs(
+        "usage: matrix-client SOCKET COUNTED_SOCKET LIMITED_SOCKET FRONT_SOCKET PLUGIN DETAILS\n",
+        stderr);
     return 2;
   }
   const auto stub = connect(argv[1]);
   const auto counted = connect(argv[2]);
-  const std::string wanted_details = from_hex(argv[3]);
+  const auto limited = connect(argv[3]);
+  const auto front = connect(argv[4]);
+  const std::string plugin = argv[5];
+  const std::string wanted_details = from_hex(argv[6]);
   const std::vector<std::pair<const char*, std::function<Complaint()>>> checks{
       {"unary", [&] { return echo(*stub, "matrix"); }},
       {"bidirectional", [&] { return chat(*stub); }},
@@ -196,6 +211,7 @@ int main(int argc, char** argv) {
       {"details", [&] { return details(*stub, wanted_details); }},
       {"trailers-only", [&] { return trailers_only(*stub); }},
       {"early", [&] { return early(*stub); }},
+      {"front", [&] { return metadata(*front, plugin); }},
   };
   for (const auto& [name, check] : checks) {
     Complaint complaint = check();
@@ -203,4 +219,6 @@ int main(int argc, char** argv) {
     std::printf("%s\t%s\n", name, complaint.empty() ? "passes" : ("fails: " + complaint).c_str());
     std::fflush(stdout);
   }
+  const grpc::Status refusal = rejected(*limited);
+  std::printf("rejected\t%d %s\n", refusal.error_code(), refusal.error_message().c_str());
 }

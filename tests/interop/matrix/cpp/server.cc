@@ -61,7 +61,9 @@ int main() {
   Service service;
   grpc::ServerBuilder builder;
   builder.RegisterService(&service);
-  builder.SetMaxReceiveMessageSize(kMessageLimit);
+  if (std::getenv("MATRIX_DEFAULT_LIMIT") == nullptr) {
+    builder.SetMaxReceiveMessageSize(kMessageLimit);
+  }
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMetadataLimit);
   builder.AddListeningPort(address == nullptr ? "" : address, grpc::InsecureServerCredentials());
   const auto server = builder.BuildAndStart();

@@ -1,4 +1,5 @@
-// The matrix's client with @grpc/grpc-js: client.js SOCKET COUNTED_SOCKET DETAILS
+// The matrix's client with @grpc/grpc-js:
+// client.js SOCKET COUNTED_SOCKET LIMITED_SOCKET FRONT_SOCKET PLUGIN DETAILS
 import * as grpc from '@grpc/grpc-js';
 
 import { Matrix } from './matrix.js';
@@ -59,13 +60,13 @@ async function chat(client) {
   if (!(await replies.next()).done) throw new Error('there is an answer after the end');
 }
 
-async function metadata(client) {
+async function metadata(client, more = {}) {
   const sent = {
     'matrix-text': 'metadata'.repeat(TEXT_SIZE / 8),
     'matrix-data-bin': pattern(DATA_SIZE),
   };
   const request = new grpc.Metadata();
-  for (const [key, value] of Object.entries(sent)) request.set(key, value);
+  for (const [key, value] of Object.entries({ ...sent, ...more })) request.set(key, value);
   const { initial, trailing } = await unary(client, 'Echo', {}, request);
   for (const [where, received] of Object.entries({ initial, trailing })) {
     for (const [key, want] of Object.entries(sent)) {
@@ -113,6 +114,14 @@ function early(client) {
   }).then((reply) => expect('the answer', reply.data, data));
 }
 
+// Resolves to the status of a call with more than the server takes.
+function rejected(limited) {
+  return unary(limited, 'Echo', { data: pattern(LARGE_SIZE) }).then(
+    () => '0',
+    ({ code, details }) => `${code} ${details}`,
+  );
+}
+
 function connect(path, more) {
   return new Matrix(`unix:${path}`, grpc.credentials.createInsecure(), {
     'grpc.max_receive_message_length': MESSAGE_LIMIT,
@@ -120,11 +129,13 @@ function connect(path, more) {
   });
 }
 
-const [path, countedPath, detailsHex] = process.argv.slice(2);
+const [path, countedPath, limitedPath, frontPath, plugin, detailsHex] = process.argv.slice(2);
 const client = connect(path);
 const counted = connect(countedPath, {
   'grpc.default_compression_algorithm': grpc.compressionAlgorithms.gzip,
 });
+const limited = connect(limitedPath);
+const front = connect(frontPath);
 const checks = {
   unary: () => echo(client, Buffer.from('matrix')),
   bidirectional: () => chat(client),
@@ -134,6 +145,7 @@ const checks = {
   details: () => details(client, Buffer.from(detailsHex, 'hex')),
   'trailers-only': () => trailersOnly(client),
   early: () => early(client),
+  front: () => metadata(front, { 'plugind-plugin': plugin }),
 };
 for (const [name, check] of Object.entries(checks)) {
   let outcome = 'passes';
@@ -144,5 +156,5 @@ for (const [name, check] of Object.entries(checks)) {
   }
   console.log(`${name}\t${outcome}`);
 }
-client.close();
-counted.close();
+console.log(`rejected\t${await rejected(limited)}`);
+for (const each of [client, counted, limited, front]) each.close();

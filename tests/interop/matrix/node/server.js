@@ -36,7 +36,9 @@ function early(call, done) {
   call.once('data', (request) => done(null, request));
 }
 
-const server = new grpc.Server({ 'grpc.max_receive_message_length': MESSAGE_LIMIT });
+const server = new grpc.Server(
+  process.env.MATRIX_DEFAULT_LIMIT ? {} : { 'grpc.max_receive_message_length': MESSAGE_LIMIT },
+);
 server.addService(Matrix.service, {
   Echo: echo,
   Chat: chat,

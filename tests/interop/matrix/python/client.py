@@ -1,5 +1,9 @@
-"""The matrix's client with grpcio: client.py SOCKET COUNTED_SOCKET DETAILS"""
+"""The matrix's client with grpcio.
 
+usage: client.py SOCKET COUNTED_SOCKET LIMITED_SOCKET FRONT_SOCKET PLUGIN DETAILS
+"""
+
+import contextlib
 import os
 import sys
 import threading
@@ -25,7 +29,7 @@ class Wrong(Exception):
 
 
 def pattern(size):
-    return bytes(i * 31 % 251 for i in range(size))
+    return (bytes(i * 31 % 251 for i in range(251)) * (size // 251 + 1))[:size]
 
 
 def expect(what, got, want):
@@ -81,9 +85,9 @@ def chat(stub):
         raise Wrong("there is an answer after the end")
 
 
-def metadata(stub):
+def metadata(stub, more=()):
     sent = {"matrix-text": "metadata" * (TEXT_SIZE // 8), "matrix-data-bin": pattern(DATA_SIZE)}
-    _, call = stub.Echo.with_call(matrix_pb2.Chunk(), metadata=tuple(sent.items()),
+    _, call = stub.Echo.with_call(matrix_pb2.Chunk(), metadata=(*sent.items(), *more),
                                   timeout=CALL_LIMIT)
     for where, pairs in (("initial", call.initial_metadata()),
                          ("trailing", call.trailing_metadata())):
@@ -131,6 +135,12 @@ def early(stub):
         requests.end()
 
 
+def rejected(limited):
+    """The status of a call with more than the server takes."""
+    call = limited.Echo.future(matrix_pb2.Chunk(data=pattern(LARGE_SIZE)), timeout=CALL_LIMIT)
+    return f"{call.code().value[0]} {call.details()}"
+
+
 def connect(path):
     return grpc.insecure_channel("unix:" + path, options=[
         ("grpc.max_receive_message_length", MESSAGE_LIMIT),
@@ -139,10 +149,10 @@ def connect(path):
 
 
 def main():
-    path, counted_path, details_hex = sys.argv[1:]
-    with connect(path) as channel, connect(counted_path) as counted_channel:
-        stub = matrix_pb2_grpc.MatrixStub(channel)
-        counted = matrix_pb2_grpc.MatrixStub(counted_channel)
+    *paths, plugin, details_hex = sys.argv[1:]
+    with contextlib.ExitStack() as channels:
+        stub, counted, limited, front = (
+            matrix_pb2_grpc.MatrixStub(channels.enter_context(connect(path))) for path in paths)
         for name, check in (
                 ("unary", lambda: echo(stub, b"matrix")),
                 ("bidirectional", lambda: chat(stub)),
@@ -151,7 +161,8 @@ def main():
                 ("compressed", lambda: compressed(counted)),
                 ("details", lambda: details(stub, bytes.fromhex(details_hex))),
                 ("trailers-only", lambda: trailers_only(stub)),
-                ("early", lambda: early(stub))):
+                ("early", lambda: early(stub)),
+                ("front", lambda: metadata(front, (("plugind-plugin", plugin),)))):
             outcome = "passes"
             try:
                 check()
@@ -160,6 +171,7 @@ def main():
             except Wrong as wrong:
                 outcome = f"fails: {wrong}"
             print(name, " ".join(outcome.split()), sep="\t", flush=True)
+        print("rejected", rejected(limited), sep="\t")
 
 
 if __name__ == "__main__":

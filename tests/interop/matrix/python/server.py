@@ -39,10 +39,11 @@ class Matrix(matrix_pb2_grpc.MatrixServicer):
 
 
 def main():
-    server = grpc.server(futures.ThreadPoolExecutor(), options=[
-        ("grpc.max_receive_message_length", MESSAGE_LIMIT),
-        ("grpc.max_metadata_size", METADATA_LIMIT),
-        ("grpc.absolute_max_metadata_size", METADATA_LIMIT)])
+    options = [("grpc.max_metadata_size", METADATA_LIMIT),
+               ("grpc.absolute_max_metadata_size", METADATA_LIMIT)]
+    if "MATRIX_DEFAULT_LIMIT" not in os.environ:
+        options.append(("grpc.max_receive_message_length", MESSAGE_LIMIT))
+    server = grpc.server(futures.ThreadPoolExecutor(), options=options)
     matrix_pb2_grpc.add_MatrixServicer_to_server(Matrix(), server)
     server.add_insecure_port(os.environ["PLUGIND_LISTEN"])
     server.start()

@@ -1,4 +1,4 @@
-// The matrix's client with grpc-go: client SOCKET COUNTED_SOCKET DETAILS
+// The matrix's client with grpc-go: client SOCKET COUNTED_SOCKET LIMITED_SOCKET FRONT_SOCKET PLUGIN DETAILS
 package main
 
 import (
@@ -139,6 +139,14 @@ func trailersOnly(ctx context.Context, client matrixpb.MatrixClient) error {
 	return err
 }
 
+// rejected gives the status of a call with more than the server takes.
+func rejected(limited matrixpb.MatrixClient) string {
+	ctx, cancel := context.WithTimeout(context.Background(), callLimit)
+	defer cancel()
+	_, err := limited.Echo(ctx, &matrixpb.Chunk{Data: pattern(largeSize)})
+	return fmt.Sprintf("%d %s", status.Code(err), status.Convert(err).Message())
+}
+
 func early(ctx context.Context, client matrixpb.MatrixClient) error {
 	stream, err := client.Early(ctx)
 	if err != nil {
@@ -165,7 +173,7 @@ func connect(path string) (*grpc.ClientConn, matrixpb.MatrixClient, error) {
 	return connection, matrixpb.NewMatrixClient(connection), nil
 }
 
-func run(path, countedPath, detailsHex string) error {
+func run(path, countedPath, limitedPath, frontPath, plugin, detailsHex string) error {
 	detailBytes, err := hex.DecodeString(detailsHex)
 	if err != nil {
 		return err
@@ -180,6 +188,16 @@ func run(path, countedPath, detailsHex string) error {
 		return err
 	}
 	defer countedConnection.Close()
+	limitedConnection, limited, err := connect(limitedPath)
+	if err != nil {
+		return err
+	}
+	defer limitedConnection.Close()
+	frontConnection, front, err := connect(frontPath)
+	if err != nil {
+		return err
+	}
+	defer frontConnection.Close()
 	for _, one := range []struct {
 		name  string
 		check func(context.Context) error
@@ -192,6 +210,9 @@ func run(path, countedPath, detailsHex string) error {
 		{"details", func(ctx context.Context) error { return details(ctx, client, detailBytes) }},
 		{"trailers-only", func(ctx context.Context) error { return trailersOnly(ctx, client) }},
 		{"early", func(ctx context.Context) error { return early(ctx, client) }},
+		{"front", func(ctx context.Context) error {
+			return exchangeMetadata(metadata.AppendToOutgoingContext(ctx, "plugind-plugin", plugin), front)
+		}},
 	} {
 		ctx, cancel := context.WithTimeout(context.Background(), callLimit)
 		outcome := "passes"
@@ -201,15 +222,17 @@ func run(path, countedPath, detailsHex string) error {
 		cancel()
 		fmt.Printf("%s\t%s\n", one.name, outcome)
 	}
+	fmt.Printf("rejected\t%s\n", rejected(limited))
 	return nil
 }
 
 func main() {
-	if len(os.Args) != 4 {
-		fmt.Fprintln(os.Stderr, "usage: client SOCKET COUNTED_SOCKET DETAILS")
+	if len(os.Args) != 7 {
+		fmt.Fprintln(os.Stderr,
+			"usage: client SOCKET COUNTED_SOCKET LIMITED_SOCKET FRONT_SOCKET PLUGIN DETAILS")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1], os.Args[2], os.Args[3]); err != nil {
+	if err := run(os.Args[1], os.Args[2], os.Args[3], os.Args[4], os.Args[5], os.Args[6]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

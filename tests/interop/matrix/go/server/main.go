@@ -84,7 +84,11 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	server := grpc.NewServer(grpc.MaxRecvMsgSize(messageLimit))
+	var options []grpc.ServerOption
+	if os.Getenv("MATRIX_DEFAULT_LIMIT") == "" {
+		options = append(options, grpc.MaxRecvMsgSize(messageLimit))
+	}
+	server := grpc.NewServer(options...)
 	matrixpb.RegisterMatrixServer(server, matrix{})
 	log.Fatal(server.Serve(listener))
 }

@@ -1,4 +1,5 @@
-//! The matrix's client with tonic: matrix-tonic-client SOCKET COUNTED_SOCKET DETAILS
+//! The matrix's client with tonic:
+//! matrix-tonic-client SOCKET COUNTED_SOCKET LIMITED_SOCKET FRONT_SOCKET PLUGIN DETAILS
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
@@ -100,13 +101,17 @@ fn check_metadata(kind: &str, received: &MetadataMap, text: &str, data: &[u8]) -
     )
 }
 
-async fn metadata(channel: Channel) -> Checked {
+/// `plugin` names the plugin that the socket does not name.
+async fn metadata(channel: Channel, plugin: Option<&str>) -> Checked {
     let text = "metadata".repeat(TEXT_SIZE / 8);
     let data = pattern(DATA_SIZE);
     let mut request = within(tokio_stream::once(Chunk::default()));
     let sent = request.metadata_mut();
     sent.insert("matrix-text", text.parse().map_err(|_| "not ASCII")?);
     sent.insert_bin("matrix-data-bin", MetadataValue::from_bytes(&data));
+    if let Some(name) = plugin {
+        sent.insert("plugind-plugin", name.parse().map_err(|_| "not ASCII")?);
+    }
     // As a streaming call: of others, tonic merges the trailers into the initial metadata.
     let mut grpc = tonic::client::Grpc::new(channel);
     grpc.ready().await.map_err(|error| error.to_string())?;
@@ -175,6 +180,15 @@ async fn early(mut client: Client) -> Checked {
     expect("the answer", &reply.get_ref().data, &data)
 }
 
+/// The status of a call with more than the server takes.
+async fn rejected(mut limited: Client) -> String {
+    let data = pattern(LARGE_SIZE);
+    match limited.echo(within(Chunk { data })).await {
+        Ok(_) => "0".into(),
+        Err(status) => format!("{} {}", status.code() as i32, status.message()),
+    }
+}
+
 async fn connect(path: &str) -> Result<Channel, String> {
     let path = path.to_owned();
     Endpoint::from_static("http://localhost")
@@ -210,16 +224,20 @@ fn print(name: &str, outcome: Checked) {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [path, counted_path, details_hex] = arguments.as_slice() else {
-        return Err("usage: matrix-tonic-client SOCKET COUNTED_SOCKET DETAILS".into());
+    let [path, counted_path, limited_path, front_path, plugin, details_hex] = arguments.as_slice()
+    else {
+        let arguments = "SOCKET COUNTED_SOCKET LIMITED_SOCKET FRONT_SOCKET PLUGIN DETAILS";
+        return Err(format!("usage: matrix-tonic-client {arguments}").into());
     };
     let channel = connect(path).await?;
     let plain = client(&channel);
     let counted = client(&connect(counted_path).await?);
+    let limited = client(&connect(limited_path).await?);
+    let front = connect(front_path).await?;
     print("unary", echo(plain.clone(), b"matrix".to_vec()).await);
     print("bidirectional", chat(plain.clone()).await);
     print("large", echo(plain.clone(), pattern(LARGE_SIZE)).await);
-    print("metadata", metadata(channel).await);
+    print("metadata", metadata(channel, None).await);
     print("compressed", compressed(counted).await);
     print(
         "details",
@@ -227,5 +245,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     print("trailers-only", trailers_only(plain.clone()).await);
     print("early", early(plain).await);
+    print("front", metadata(front, Some(plugin)).await);
+    println!("rejected\t{}", rejected(limited).await);
     Ok(())
 }

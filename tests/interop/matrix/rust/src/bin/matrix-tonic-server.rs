@@ -89,10 +89,12 @@ impl Matrix for Service {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::var("PLUGIND_LISTEN")?;
     let listener = UnixListener::bind(address.trim_start_matches("unix:"))?;
-    let service = MatrixServer::new(Service)
-        .max_decoding_message_size(MESSAGE_LIMIT)
+    let mut service = MatrixServer::new(Service)
         .accept_compressed(CompressionEncoding::Gzip)
         .send_compressed(CompressionEncoding::Gzip);
+    if std::env::var_os("MATRIX_DEFAULT_LIMIT").is_none() {
+        service = service.max_decoding_message_size(MESSAGE_LIMIT);
+    }
     tonic::transport::Server::builder()
         .http2_max_header_list_size(METADATA_LIMIT)
         .layer(tower::layer::layer_fn(|inner: Routes| {

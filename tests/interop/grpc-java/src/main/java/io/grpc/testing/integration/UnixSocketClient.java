@@ -29,7 +29,8 @@ import java.util.concurrent.TimeoutException;
  * The official interop client on a Unix socket.
  *
  * <p>Arguments: the socket's path, the plugin's name or "" where the socket says which one is meant,
- * and the names of the cases. Prints a line for each: its name, a tab, "passes" or "fails: ".
+ * and the names of the cases. Prints a line for each: its name, a tab, "passes" or "fails: ". Without
+ * arguments, prints the names of all cases.
  *
  * <p>TestServiceClient makes channels to TCP ports only. So it is given another channel and other
  * stubs, of the kind that it makes itself, before it runs a case; they are its private parts, hence
@@ -53,6 +54,12 @@ public final class UnixSocketClient {
   }
 
   public static void main(String[] args) throws Exception {
+    if (args.length == 0) {
+      for (TestCases each : TestCases.values()) {
+        System.out.println(each);
+      }
+      return;
+    }
     LoadBalancerRegistry.getDefaultRegistry()
         .register(new CustomBackendMetricsLoadBalancerProvider());
     UnixSocketClient client = new UnixSocketClient(args[0], args[1]);

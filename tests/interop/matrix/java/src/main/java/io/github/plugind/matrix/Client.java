@@ -22,7 +22,10 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 
-/** The matrix's client with grpc-java: Client SOCKET COUNTED_SOCKET DETAILS. */
+/**
+ * The matrix's client with grpc-java: Client SOCKET COUNTED_SOCKET LIMITED_SOCKET FRONT_SOCKET
+ * PLUGIN DETAILS.
+ */
 public final class Client {
   private static final int CALL_LIMIT_SECONDS = 20;
   private static final int LARGE_SIZE = 5 << 20;
@@ -137,12 +140,16 @@ public final class Client {
     answers.expectEnd();
   }
 
-  private void metadata() throws Exception {
+  /** {@code plugin} names the plugin that the socket does not name; "" if it does. */
+  private void metadata(String plugin) throws Exception {
     String text = "metadata".repeat(TEXT_SIZE / 8);
     byte[] data = pattern(DATA_SIZE);
     Metadata sent = new Metadata();
     sent.put(Keys.TEXT, text);
     sent.put(Keys.DATA, data);
+    if (!plugin.isEmpty()) {
+      sent.put(Keys.PLUGIN, plugin);
+    }
     AtomicReference<Metadata> initial = new AtomicReference<>();
     AtomicReference<Metadata> trailing = new AtomicReference<>();
     blocking()
@@ -215,6 +222,17 @@ public final class Client {
     answers.expectEnd();
   }
 
+  /** The status of a call with more than the server takes. */
+  private String rejected() {
+    Status status = Status.OK;
+    try {
+      blocking().echo(chunk(pattern(LARGE_SIZE)));
+    } catch (StatusRuntimeException e) {
+      status = e.getStatus();
+    }
+    return status.getCode().value() + " " + status.getDescription();
+  }
+
   private static ManagedChannel connect(String path, EventLoopGroup loops) {
     return NettyChannelBuilder.forAddress(
             new DomainSocketAddress(path), InsecureChannelCredentials.create())
@@ -237,21 +255,26 @@ public final class Client {
   }
 
   public static void main(String[] args) {
-    if (args.length != 3) {
-      System.err.println("usage: Client SOCKET COUNTED_SOCKET DETAILS");
+    if (args.length != 6) {
+      System.err.println(
+          "usage: Client SOCKET COUNTED_SOCKET LIMITED_SOCKET FRONT_SOCKET PLUGIN DETAILS");
       System.exit(2);
     }
     EventLoopGroup loops = new EpollEventLoopGroup(1);
     Client client = new Client(connect(args[0], loops));
     Client counted = new Client(connect(args[1], loops));
+    Client limited = new Client(connect(args[2], loops));
+    Client front = new Client(connect(args[3], loops));
     check("unary", () -> client.echo("matrix".getBytes()));
     check("bidirectional", client::chat);
     check("large", () -> client.echo(pattern(LARGE_SIZE)));
-    check("metadata", client::metadata);
+    check("metadata", () -> client.metadata(""));
     check("compressed", counted::compressed);
-    check("details", () -> client.details(HexFormat.of().parseHex(args[2])));
+    check("details", () -> client.details(HexFormat.of().parseHex(args[5])));
     check("trailers-only", client::trailersOnly);
     check("early", client::early);
+    check("front", () -> front.metadata(args[4]));
+    System.out.println("rejected\t" + limited.rejected());
     System.exit(0); // The loops' threads are nobody's daemons.
   }
 }

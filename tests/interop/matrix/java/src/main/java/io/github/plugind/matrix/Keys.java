@@ -11,6 +11,8 @@ final class Keys {
       Metadata.Key.of("matrix-text", Metadata.ASCII_STRING_MARSHALLER);
   static final Metadata.Key<byte[]> DATA =
       Metadata.Key.of("matrix-data-bin", Metadata.BINARY_BYTE_MARSHALLER);
+  static final Metadata.Key<String> PLUGIN =
+      Metadata.Key.of("plugind-plugin", Metadata.ASCII_STRING_MARSHALLER);
   static final Metadata.Key<byte[]> DETAILS =
       Metadata.Key.of("grpc-status-details-bin", Metadata.BINARY_BYTE_MARSHALLER);
 

@@ -131,18 +131,19 @@ public final class Server {
       System.exit(2);
     }
     EventLoopGroup loops = new EpollEventLoopGroup();
-    NettyServerBuilder.forAddress(
-            new DomainSocketAddress(listen.substring(PREFIX.length())),
-            InsecureServerCredentials.create())
-        .channelType(EpollServerDomainSocketChannel.class)
-        .bossEventLoopGroup(loops)
-        .workerEventLoopGroup(loops)
-        .maxInboundMessageSize(Keys.MESSAGE_LIMIT)
-        .maxInboundMetadataSize(Keys.METADATA_LIMIT)
-        .intercept(new MetadataBack())
-        .addService(new Service())
-        .build()
-        .start()
-        .awaitTermination();
+    NettyServerBuilder builder =
+        NettyServerBuilder.forAddress(
+                new DomainSocketAddress(listen.substring(PREFIX.length())),
+                InsecureServerCredentials.create())
+            .channelType(EpollServerDomainSocketChannel.class)
+            .bossEventLoopGroup(loops)
+            .workerEventLoopGroup(loops)
+            .maxInboundMetadataSize(Keys.METADATA_LIMIT)
+            .intercept(new MetadataBack())
+            .addService(new Service());
+    if (System.getenv("MATRIX_DEFAULT_LIMIT") == null) {
+      builder.maxInboundMessageSize(Keys.MESSAGE_LIMIT);
+    }
+    builder.build().start().awaitTermination();
   }
 }
