@@ -1,5 +1,7 @@
 #include "daemon/forward/transport.h"
 
+#include <unistd.h>
+
 #include <array>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
@@ -18,6 +20,9 @@ constexpr std::size_t kReadSize = 256 << 10;
 // So many full buffers one connection may use up before the others get their turn.
 constexpr int kReadsPerTurn = 2;
 constexpr std::size_t kSlices = 64;
+// So many waits without one for room to write, until the kernel is told that there is none any
+// more.
+constexpr int kCalmWaits = 16;
 
 // One for all connections of a loop's thread.  Not an array that is thread_local itself: glibc
 // clears that for each thread that starts, gRPC's as well, whose memory it then takes.
@@ -112,10 +117,34 @@ void Transport::finish() {
 // A wait and then a read: a pending read would need a buffer for each idle connection.  It costs as
 // many system calls: Asio tells the kernel of every wait anew, and begins every read by trying it.
 void Transport::receive() {
+  if (told_of_room_ && !waits_writable_ && ++calm_waits_ >= kCalmWaits && !forget_room()) return;
   socket_.async_wait(Socket::wait_read,
                      [self = shared_from_this()](const boost::system::error_code& ec) {
                        if (!self->closed_) self->on_readable(ec);
                      });
+}
+
+// Asio never takes a wait for room to write back from the kernel, which then tells of room with
+// each wait that Asio begins, and whenever the peer reads: a round of the loop each time, for
+// nothing.
+bool Transport::forget_room() {
+  told_of_room_ = false;
+  calm_waits_ = 0;
+  boost::system::error_code ec;
+  const auto protocol = socket_.local_endpoint(ec).protocol();
+  if (ec) return true;                      // The next read tells why.
+  const auto handle = socket_.release(ec);  // Nothing waits now that would be cancelled.
+  if (ec) return true;
+  socket_.assign(protocol, handle, ec);
+  if (!ec) {
+    socket_.non_blocking(true, ec);
+    if (!ec) return true;
+  } else {
+    ::close(handle);
+  }
+  // As from receive(): the owner may be in the middle of something.
+  asio::post(socket_.get_executor(), [self = shared_from_this(), ec] { self->fail(ec.message()); });
+  return false;
 }
 
 void Transport::on_readable(const boost::system::error_code& ec) {
@@ -208,7 +237,8 @@ void Transport::flush() {
 }
 
 void Transport::wait_writable() {
-  waits_writable_ = true;
+  waits_writable_ = told_of_room_ = true;
+  calm_waits_ = 0;
   socket_.async_wait(Socket::wait_write,
                      [self = shared_from_this()](const boost::system::error_code& ec) {
                        self->waits_writable_ = false;

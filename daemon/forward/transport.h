@@ -61,6 +61,8 @@ class Transport : public std::enable_shared_from_this<Transport> {
   /// Gives received bytes to the session.  False as above.
   bool feed(std::span<const std::uint8_t> data);
   void wait_writable();
+  /// Between waits.  False: the connection is gone.
+  bool forget_room();
   void fail(std::string why);
   void finish();
   void refuse_http1();
@@ -73,7 +75,9 @@ class Transport : public std::enable_shared_from_this<Transport> {
   bool dirty_ = false;
   bool awaits_pings_ = false;  // The flush queue is going to call answer_pings().
   bool waits_writable_ = false;
-  bool finished_ = false;  // Nothing is sent any more; see on_transport_finished().
+  bool told_of_room_ = false;  // The kernel tells of room to write, also when nobody waits for it.
+  int calm_waits_ = 0;         // To read, since the last one for room.
+  bool finished_ = false;      // Nothing is sent any more; see on_transport_finished().
   bool closed_ = false;
   std::uint64_t written_total_ = 0;
   std::uint64_t read_total_ = 0;
