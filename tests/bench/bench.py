@@ -52,11 +52,16 @@ class Scale(NamedTuple):
     limit: int  # seconds that the whole run may take
 
 
+def is_large(load: Load) -> bool:
+    """Whether a slice of it takes long."""
+    return load.size * load.in_flight >= 32 << 20
+
+
 def full() -> Scale:
     def rounds(load: Load) -> int:
         if load in MAIN:
             return 25
-        return 10 if load.size * load.in_flight < 32 << 20 else 5  # which take long
+        return 5 if is_large(load) else 10
 
     def seconds(load: Load) -> float:
         return 0.1 if load.size < 1 << 20 and load.kind == "unary" else 0.15
@@ -177,7 +182,10 @@ def run(options, scale: Scale) -> Tuple[List[Row], str]:
     reach = targets(slices, rows, missing)
     text = (f"{described}, {os.getloadavg()[0]:.2f} at the end\n{date.today()}; calls over Unix sockets; medians of "
             f"{rounds_done(slices, MAIN)} interleaved rounds for 100 B with 1 and 32 in flight, of "
-            f"{rounds_done(slices, MORE + STREAMS)} for other loads, of "
+            f"{rounds_done(slices, [load for load in MORE if is_large(load)])} where 32 MiB or more "
+            "are in flight, of "
+            f"{rounds_done(slices, [one for one in MORE + STREAMS if not is_large(one)])} for other "
+            "loads, of "
             f"{rounds_done(slices, scaling.LOADS[2:])} for connections and plugins; "
             f"{time.monotonic() - began:.0f} s\n\n"
             f"{report.table(rows, about)}\n"

@@ -22,7 +22,7 @@ STOP_TIMEOUT = 5.0  # seconds that a process has to end when it is asked to
 class CpuUse(NamedTuple):
     """What all threads of a process have had of the processors."""
     seconds: float  # to the nanosecond
-    turns: int  # how often one of them was given a processor: at the least, how often it was woken
+    turns: int  # how often one of them was given a processor: woken, or going on after another
 
 
 def cpu_use(pid: int) -> CpuUse:

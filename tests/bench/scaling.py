@@ -11,10 +11,6 @@ from measure import Measurement, Plan, Row, Slices, summary
 from processes import (ROOT, Contender, DaemonError, Load, Middle, PrivateDaemon, Worker, daemon_pid,
                        descendants, memory_kib, settle)
 
-sys.path.append(os.path.join(ROOT, "tests", "instructions"))
-
-import memory as held_memory  # noqa: E402
-
 CONNECTIONS = (1, 10, 100, 1000)
 PLUGINS = (1, 10, 100)
 # "unary": one of them is called, the others are idle.  "spread": they are called in turn.
@@ -59,8 +55,11 @@ def measure_idle(options) -> List[Row]:
 def measure_held(options) -> List[Row]:
     """What forwarding asks the allocator for, for each of what is idle.  By valgrind, which
     tests/instructions/memory.py has the parts of."""
-    program = os.path.join(options.build, "tests", "instructions", "forward_instructions")
-    held = held_memory.measure(program)
+    sys.path.append(os.path.join(ROOT, "tests", "instructions"))
+    import memory  # needs a newer Python than all else here
+
+    held = memory.measure(os.path.join(options.build, "tests", "instructions",
+                                       "forward_instructions"))
     return [Row("plugind", "forwarding", metric, sum(held[what].values()) / 1024, "KiB")
             for what, metric in (("idle-hosts", "held_for_a_connection"),
                                  ("idle-plugins", "held_for_a_plugin"))]

@@ -142,7 +142,7 @@ class Workers(unittest.TestCase):
             worker = processes.Worker(contender, "/")
             try:
                 quiet = measure.run_slice(worker, ONE, 1, True)
-                self.assertEqual(quiet.middle_turns, 0)
+                self.assertLess(quiet.middle_turns, quiet.all_turns)
                 self.assertGreater(quiet.all_turns, 0)
             finally:
                 worker.quit()
