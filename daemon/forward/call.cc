@@ -29,11 +29,10 @@ Call::Call(Context& context, Downstream& downstream, wire::StreamId stream)
       downstream_(&downstream),
       down_transport_(downstream.transport()),
       down_stream_(stream),
+      id_(++context.counters.calls * context.lane.count + context.lane.index),
       request_(context.header_pool.take()),
       trailers_(context.header_pool.take()),
-      arrived_(Clock::now()) {
-  ++context_.counters.calls;
-}
+      arrived_(Clock::now()) {}
 
 Call::~Call() {
   context_.header_pool.give(std::move(request_));
@@ -181,8 +180,7 @@ bool Call::open_upstream(UpstreamCore& core) {
   }
   // Different in every call: kept out of HPACK's table, where it would only push others out.  The
   // first one goes in, so that the others can refer to its name.
-  const std::uint64_t id = context_.counters.calls * context_.lane.count + context_.lane.index;
-  const auto end = std::to_chars(number, number + sizeof number, id).ptr;
+  const auto end = std::to_chars(number, number + sizeof number, id_).ptr;
   headers.add("plugind-call-id", {number, end}, !core.fresh());
 
   const bool has_body = !request_ended_ || !up_body_.bytes.empty();

@@ -89,6 +89,7 @@ class Call final : public StreamSink, public CallHook {
   Downstream* downstream_;  // Null once its stream or connection has ended.
   std::shared_ptr<Transport> down_transport_;
   const wire::StreamId down_stream_;
+  const std::uint64_t id_;  // What the plugin is told; no other call of this daemon has it.
   std::shared_ptr<Transport> up_transport_;  // Null until forwarded.
   wire::StreamId up_stream_ = -1;
   bool up_open_ = false;

@@ -211,6 +211,7 @@ struct Session::Callbacks {
   static int on_data_chunk(nghttp2_session*, std::uint8_t, StreamId stream,
                            const std::uint8_t* data, std::size_t size, void* user_data) {
     Session& s = self(user_data);
+    s.held_ += size;
     s.handler_.on_data(stream, user_of(s, stream), data, size);
     return 0;
   }
@@ -458,7 +459,22 @@ void Session::reset(StreamId stream, std::uint32_t error_code) {
 }
 
 void Session::consume(StreamId stream, std::size_t size) {
-  if (size > 0) nghttp2_session_consume(session_, stream, size);
+  if (size == 0) return;
+  held_ -= size < held_ ? size : held_;
+  nghttp2_session_consume(session_, stream, size);
+  reopen_window();
+}
+
+// nghttp2 tells the peer of consumed bytes when they are half of the window.  While slow readers
+// hold more than the other half, so many can never come: all streams would stand still as soon as
+// what is left of the window has been used once.  So it is half of what they leave.
+void Session::reopen_window() {
+  const std::int32_t window = nghttp2_session_get_effective_local_window_size(session_);
+  const auto held = static_cast<std::int32_t>(held_);
+  const std::int32_t consumed =
+      nghttp2_session_get_effective_recv_data_length(session_) - held;  // And not told.
+  if (consumed <= 0 || consumed < (window - held) / 2) return;
+  nghttp2_submit_window_update(session_, NGHTTP2_FLAG_NONE, 0, consumed);
 }
 
 void Session::answer_pings() {

@@ -154,6 +154,7 @@ class Session {
  private:
   struct Callbacks;
   friend struct Callbacks;
+  void reopen_window();
   nghttp2_session* session_ = nullptr;
   SessionHandler& handler_;
   Limits limits_;
@@ -171,6 +172,7 @@ class Session {
   bool client_has_left_ = false;
   Role role_;
   std::uint32_t open_streams_ = 0;
+  std::size_t held_ = 0;  // Received and not consumed yet.
   const char* error_ = "";
   static constexpr std::size_t kMaxPings = 8;  // Held ones; an honest peer has one on its way.
   std::uint8_t pings_[kMaxPings][8];

@@ -292,7 +292,7 @@ std::string ForwardTest::reason_of(const std::map<std::string, std::string>& tra
   const auto size = wire::base64_decode(text->second, bytes.data());
   if (!size) return "";
   const auto details = wire::decode_status_details(bytes.data(), *size, "plugind");
-  return details ? std::string(details->reason) : "";
+  return details && details->domain == "plugind" ? std::string(details->reason) : "";
 }
 
 void ForwardTest::run_idle() {

@@ -2,6 +2,7 @@
 // others go on.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
 #include <csignal>
@@ -92,6 +93,133 @@ TEST_F(StoppedReadersTest, APluginHoldsItsOwnStreamOnly) {
   plugin().on_data_hook = [&](Stream& stream) { plugin().consume(stream, stream.unconsumed); };
   plugin().consume(seen, seen.unconsumed);
   run_until([&] { return seen.data.size() == flood_.size(); }, "the rest");
+}
+
+// -- many of them ------------------------------------------------------------------------------
+
+// One less than would take all of a connection's window.
+constexpr std::size_t kMany = 15;
+
+/// With the daemon's usual windows.  Those of the other ends never close for a connection, so that
+/// what stands still stands in the daemon.
+class ManyStoppedReadersTest : public ForwardTest {
+ protected:
+  ManyStoppedReadersTest() { plugin_limits_ = wide_connection(); }
+  static wire::Limits wide_connection() {
+    wire::Limits limits;
+    limits.connection_window = 256 << 20;
+    return limits;
+  }
+  static wire::Limits narrow() {
+    wire::Limits limits = wide_connection();
+    limits.stream_window = 1'000;
+    return limits;
+  }
+  static std::string large_of(char seed) { return framed(std::string(3 << 20, seed)); }
+  bool is_full(const Stream& stream) const { return stream.sent == limits_.stream_window; }
+
+  const std::string flood_ = std::string(2 << 20, 'z');
+};
+
+TEST_F(ManyStoppedReadersTest, OfRepliesLeaveRoomForOthers) {
+  ASSERT_LT(kMany * limits_.stream_window, limits_.connection_window);
+  std::vector<Stream*> floods;
+  serve_ = [&](Peer& plugin, Stream& stream) {
+    plugin.respond(stream);
+    if (stream.headers[":path"] == "/test.echo/Flood") {
+      floods.push_back(&stream);
+      plugin.send(stream, flood_);
+    } else {
+      plugin.send(stream, stream.headers[":path"] == "/test.echo/Large" ? large_of('r') : "ok");
+    }
+    plugin.trailers(stream);
+  };
+  apply({manifest("echo")});
+  const auto host = connect("", narrow());
+  host->reads_by_itself = false;
+  std::vector<Stream*> slow;
+  for (std::size_t i = 0; i < kMany; ++i) {
+    slow.push_back(&host->request("/test.echo/Flood", {}, false));
+  }
+  run_until(
+      [&] {
+        return floods.size() == kMany &&
+               std::ranges::all_of(floods, [&](Stream* flood) { return is_full(*flood); });
+      },
+      "the daemon's windows to be full");
+  ASSERT_FALSE(HasFatalFailure());
+  // Both share the connection to the plugin with them, and the first one that to the host as well.
+  host->on_data_hook = [&](Stream& more) {
+    if (std::ranges::find(slow, &more) == slow.end()) host->consume(more, more.unconsumed);
+  };
+  const auto other = connect();
+  for (const auto& from : {host, other}) {
+    for (const char* path : {"/test.echo/Quick", "/test.echo/Large", "/test.echo/Quick"}) {
+      Stream& call = from->request(path, {}, false);
+      wait_closed(call);
+      ASSERT_FALSE(HasFatalFailure()) << path;
+      EXPECT_TRUE(call.data == (std::string_view(path).ends_with("Large") ? large_of('r') : "ok"));
+    }
+  }
+  for (const Stream* call : slow) EXPECT_EQ(call->data.size(), 1'000u);
+  host->on_data_hook = [&](Stream& more) { host->consume(more, more.unconsumed); };
+  for (Stream* call : slow) host->consume(*call, call->unconsumed);
+  for (Stream* call : slow) {
+    wait_closed(*call);
+    EXPECT_EQ(call->data.size(), flood_.size());
+  }
+}
+
+TEST_F(ManyStoppedReadersTest, OfRequestsLeaveRoomForOthers) {
+  plugin_limits_ = narrow();
+  std::vector<Stream*> held;
+  bool holds = true;
+  serve_ = [&](Peer& plugin, Stream& stream) {
+    plugin.reads_by_itself = false;
+    if (stream.headers[":path"] == "/test.echo/Upload") held.push_back(&stream);
+    plugin.on_data_hook = [&](Stream& more) {
+      if (holds && std::ranges::find(held, &more) != held.end()) return;
+      plugin.consume(more, more.unconsumed);
+    };
+    plugin.on_ended = [&](Stream& ended) {
+      plugin.respond(ended);
+      plugin.send(ended, std::to_string(ended.data.size()));
+      plugin.trailers(ended);
+    };
+  };
+  apply({manifest("echo")});
+  const auto host = connect();
+  std::vector<Stream*> slow;
+  for (std::size_t i = 0; i < kMany; ++i) {
+    slow.push_back(&host->request("/test.echo/Upload"));
+    host->send(*slow.back(), flood_);
+    host->finish(*slow.back());
+  }
+  run_until(
+      [&] {
+        return held.size() == kMany &&
+               std::ranges::all_of(slow, [&](Stream* call) { return is_full(*call); });
+      },
+      "the daemon's windows to be full");
+  ASSERT_FALSE(HasFatalFailure());
+  const auto other = connect();
+  for (const auto& from : {host, other}) {
+    for (const std::string& request : {framed("ok"), large_of('q'), framed("ok")}) {
+      Stream& call = from->request("/test.echo/Do");
+      from->send(call, request);
+      from->finish(call);
+      wait_closed(call);
+      ASSERT_FALSE(HasFatalFailure()) << request.size();
+      EXPECT_EQ(call.data, std::to_string(request.size()));
+    }
+  }
+  for (const Stream* call : held) EXPECT_EQ(call->data.size(), 1'000u);
+  holds = false;
+  for (Stream* call : held) plugin().consume(*call, call->unconsumed);
+  for (Stream* call : slow) {
+    wait_closed(*call);
+    EXPECT_EQ(call->data, std::to_string(flood_.size()));
+  }
 }
 
 // -- a reader that reads nothing, whose windows are wide open ---------------------------------

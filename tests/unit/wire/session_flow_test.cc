@@ -54,6 +54,36 @@ TEST(SessionFlow, ASlowReaderDoesNotStopTheOthers) {
   EXPECT_EQ(pair.server.data(slow).size(), 64u << 10);
 }
 
+// What they hold may be far more than half of the connection's window.  The others then have what
+// is left of it, and must get that again and again.
+TEST(SessionFlow, SlowReadersDoNotStopTheOthersHoweverLittleTheyLeave) {
+  Pair pair(small_windows());
+  pair.exchange();
+  pair.server.consumes = false;
+  std::vector<StreamId> slow;
+  for (int i = 0; i < 4; ++i) {
+    slow.push_back(pair.client.request());
+    pair.client.send(slow.back(), std::string((64 << 10) - 256, 's'));
+  }
+  pair.exchange();
+  pair.server.consumes = true;
+  const StreamId fast = pair.client.request();
+  pair.client.send(fast, std::string(100'000, 'f'));
+  pair.client.finish(fast);
+  pair.exchange();
+  EXPECT_EQ(pair.server.data(fast).size(), 100'000u);
+  // When they read on, the whole window is there again.
+  for (const StreamId id : slow) pair.server.session.consume(id, (64 << 10) - 256);
+  for (const StreamId id : slow) {
+    pair.client.send(id, std::string(200'000, 's'));
+    pair.client.finish(id);
+  }
+  pair.exchange();
+  for (const StreamId id : slow) {
+    EXPECT_EQ(pair.server.data(id).size(), 200'000u + (64u << 10) - 256);
+  }
+}
+
 // What leaks of the connection's window adds up: 10 KB a call would stop a 256 KiB window at
 // call 26.
 TEST(SessionFlow, BytesConsumedAfterTheStreamHasClosedReopenTheConnectionsWindow) {
