@@ -1,13 +1,13 @@
 #include "daemon/forward/transport.h"
 
-#include <unistd.h>
-
 #include <array>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
 #include <span>
 #include <string_view>
 #include <utility>
+
+#include "daemon/platform/socket_waits.h"
 
 namespace plugind::forward {
 
@@ -124,25 +124,11 @@ void Transport::receive() {
                      });
 }
 
-// Asio never takes a wait for room to write back from the kernel, which then tells of room with
-// each wait that Asio begins, and whenever the peer reads: a round of the loop each time, for
-// nothing.
 bool Transport::forget_room() {
   told_of_room_ = false;
-  calm_waits_ = 0;
-  boost::system::error_code ec;
-  const auto protocol = socket_.local_endpoint(ec).protocol();
-  if (ec) return true;                      // The next read tells why.
-  const auto handle = socket_.release(ec);  // Nothing waits now that would be cancelled.
-  if (ec) return true;
-  socket_.assign(protocol, handle, ec);
-  if (!ec) {
-    socket_.non_blocking(true, ec);
-    if (!ec) return true;
-  } else {
-    ::close(handle);
-  }
-  // As from receive(): the owner may be in the middle of something.
+  const boost::system::error_code ec = platform::forget_waits(socket_);
+  if (!ec) return true;
+  // Not from here: the owner may be in the middle of something.
   asio::post(socket_.get_executor(), [self = shared_from_this(), ec] { self->fail(ec.message()); });
   return false;
 }

@@ -61,7 +61,8 @@ class Transport : public std::enable_shared_from_this<Transport> {
   /// Gives received bytes to the session.  False as above.
   bool feed(std::span<const std::uint8_t> data);
   void wait_writable();
-  /// Between waits.  False: the connection is gone.
+  /// Has the kernel tell of room to write only when it is waited for.  Between waits.  False: the
+  /// connection is gone.
   bool forget_room();
   void fail(std::string why);
   void finish();

@@ -181,15 +181,20 @@ class UnsentTest : public ForwardTest {
     Stream& first = host_->request("/test.echo/Do");
     host_->send(first, large);
     run_until([&] { return first.sent == large.size(); }, "the first call to leave");
+    const auto written = [&] {
+      std::size_t sum = 0;
+      for (const auto& socket : deaf_plugins_) sum += socket.available();
+      return sum;
+    };
+    // From now on a call need not wait for an instance: it is sent at once.
+    run_until([&] { return written() > 0; }, "the first call to reach the plugin");
     Stream& second = host_->request("/test.echo/Do");
     host_->send(second, request);
     run_until([&] { return second.sent == request.size(); }, "the second call to leave");
     // The daemon has read what came before a call when it answers that.
     Stream& unknown = host_->request("/no.Service/Do", {}, false);
     wait_closed(unknown);
-    std::size_t written = 0;
-    for (const auto& socket : deaf_plugins_) written += socket.available();
-    EXPECT_LT(written, large.size()) << "the socket was not full";
+    EXPECT_LT(written(), large.size()) << "the socket was not full";
     plugins_are_deaf_ = false;
     deaf_plugins_.clear();
     processes_.last().die(SIGKILL);
