@@ -114,7 +114,9 @@ class Measurement:
             worker = self._workers[key]
             if not self._may_fail(worker.contender):
                 raise
-            self.failures.append(f"{worker.contender.about.strip()}, {load.name}: {error}")
+            # Without the command, which names files of this run.
+            why = str(error).split("; its command")[0]
+            self.failures.append(f"{worker.contender.about.strip()}, {load.name}: {why}")
             self._counts.pop((key, load), None)
             self.slices.pop((key, load), None)
             worker.quit()
