@@ -211,7 +211,9 @@ struct Session::Callbacks {
   static int on_data_chunk(nghttp2_session*, std::uint8_t, StreamId stream,
                            const std::uint8_t* data, std::size_t size, void* user_data) {
     Session& s = self(user_data);
-    s.held_ += size;
+    s.unconsumed_ += size;
+    s.withheld_ += size;
+    s.give_back();
     s.handler_.on_data(stream, user_of(s, stream), data, size);
     return 0;
   }
@@ -460,20 +462,34 @@ void Session::reset(StreamId stream, std::uint32_t error_code) {
 
 void Session::consume(StreamId stream, std::size_t size) {
   if (size == 0) return;
-  held_ -= size < held_ ? size : held_;
-  nghttp2_session_consume(session_, stream, size);
-  reopen_window();
+  unconsumed_ -= size < unconsumed_ ? size : unconsumed_;
+  nghttp2_session_consume_stream(session_, stream, size);
+  give_back();
 }
 
-// nghttp2 tells the peer of consumed bytes when they are half of the window.  While slow readers
-// hold more than the other half, so many can never come: all streams would stand still as soon as
-// what is left of the window has been used once.  So it is half of what they leave.
+// To the connection's window bytes are given back as soon as they arrive: each stream has a window
+// of its own, and what the connection's is without, no other stream can use either.  Only over the
+// bound do they have to be consumed first.
+void Session::give_back() {
+  const std::size_t bound = limits_.connection_unconsumed;
+  const std::size_t window = limits_.connection_window;
+  const std::size_t beyond = bound > window ? bound - window : 0;
+  const std::size_t withheld = unconsumed_ > beyond ? unconsumed_ - beyond : 0;
+  if (withheld_ <= withheld) return;
+  nghttp2_session_consume_connection(session_, withheld_ - withheld);
+  withheld_ = withheld;
+  if (withheld_ > 0) reopen_window();
+}
+
+// nghttp2 tells the peer of consumed bytes when they are half of the window.  While more than the
+// other half is withheld, so many can never come: all streams would stand still as soon as what is
+// left of the window has been used once.  So it is half of what is left.
 void Session::reopen_window() {
   const std::int32_t window = nghttp2_session_get_effective_local_window_size(session_);
-  const auto held = static_cast<std::int32_t>(held_);
+  const auto withheld = static_cast<std::int32_t>(withheld_);
   const std::int32_t consumed =
-      nghttp2_session_get_effective_recv_data_length(session_) - held;  // And not told.
-  if (consumed <= 0 || consumed < (window - held) / 2) return;
+      nghttp2_session_get_effective_recv_data_length(session_) - withheld;  // And not told.
+  if (consumed <= 0 || consumed < (window - withheld) / 2) return;
   nghttp2_submit_window_update(session_, NGHTTP2_FLAG_NONE, 0, consumed);
 }
 

@@ -37,8 +37,13 @@ enum ErrorCode : std::uint32_t {
 };
 
 struct Limits {
-  std::uint32_t stream_window = 1u << 20;       ///< Bytes a peer may send per stream unconsumed.
-  std::uint32_t connection_window = 16u << 20;  ///< The same for the whole connection.
+  std::uint32_t stream_window = 1u << 20;  ///< Bytes a peer may send per stream unconsumed.
+  /// Bytes a peer may send on the whole connection before it hears that they have arrived.
+  std::uint32_t connection_window = 16u << 20;
+  /// Bytes of all streams of a connection that may be unconsumed, or the connection's window if
+  /// that is larger.  Far more than the window, so that streams whose readers have stopped leave
+  /// the others all of it; each holds no more than its own window.
+  std::uint32_t connection_unconsumed = 256u << 20;
   std::uint32_t max_concurrent_streams = 1024;  ///< Streams the peer may open at a time.
   std::uint32_t max_header_block =
       64u << 10;  ///< Sum of name, value and 32 per field (RFC 9113 6.5.2).
@@ -154,6 +159,7 @@ class Session {
  private:
   struct Callbacks;
   friend struct Callbacks;
+  void give_back();
   void reopen_window();
   nghttp2_session* session_ = nullptr;
   SessionHandler& handler_;
@@ -172,7 +178,8 @@ class Session {
   bool client_has_left_ = false;
   Role role_;
   std::uint32_t open_streams_ = 0;
-  std::size_t held_ = 0;  // Received and not consumed yet.
+  std::size_t unconsumed_ = 0;
+  std::size_t withheld_ = 0;  // Of these, what the connection's window is without.
   const char* error_ = "";
   static constexpr std::size_t kMaxPings = 8;  // Held ones; an honest peer has one on its way.
   std::uint8_t pings_[kMaxPings][8];

@@ -35,6 +35,7 @@ wire::Limits limits_of(bool tight) {
   if (!tight) return limits;
   limits.stream_window = 1'000;
   limits.connection_window = 65'535;
+  limits.connection_unconsumed = 80'000;
   limits.max_concurrent_streams = 3;
   limits.max_header_block = 1'000;
   limits.output_high_water = 2'000;

@@ -31,6 +31,7 @@ class ManyCallsTest : public ForwardTest {
     wire::Limits limits;
     limits.stream_window = 65'535;
     limits.connection_window = 128 << 10;
+    limits.connection_unconsumed = 0;
     return limits;
   }
   ManyCallsTest() : ForwardTest(limits()) {

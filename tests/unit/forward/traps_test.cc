@@ -16,6 +16,7 @@ wire::Limits small_windows() {
   wire::Limits limits;
   limits.stream_window = 65'535;
   limits.connection_window = 128 << 10;
+  limits.connection_unconsumed = 0;
   return limits;
 }
 

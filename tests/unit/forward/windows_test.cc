@@ -24,6 +24,7 @@ class WindowsTest : public ForwardTest {
     wire::Limits limits;
     limits.stream_window = 65'535;
     limits.connection_window = 128 << 10;
+    limits.connection_unconsumed = 0;
     return limits;
   }
   WindowsTest() : ForwardTest(limits()) {}

@@ -12,6 +12,7 @@ Limits small_windows() {
   Limits limits;
   limits.stream_window = 64u << 10;
   limits.connection_window = 256u << 10;
+  limits.connection_unconsumed = 0;
   return limits;
 }
 
@@ -82,6 +83,48 @@ TEST(SessionFlow, SlowReadersDoNotStopTheOthersHoweverLittleTheyLeave) {
   for (const StreamId id : slow) {
     EXPECT_EQ(pair.server.data(id).size(), 200'000u + (64u << 10) - 256);
   }
+}
+
+TEST(SessionFlow, NorDoMoreOfThemThanTheConnectionsWindowHolds) {
+  Limits limits = small_windows();
+  limits.connection_unconsumed = 1u << 20;
+  Pair pair(limits);
+  pair.exchange();
+  pair.server.consumes = false;
+  for (int i = 0; i < 12; ++i) {
+    pair.client.send(pair.client.request(), std::string(100'000, 's'));
+  }
+  pair.exchange();
+  pair.server.consumes = true;
+  for (int i = 0; i < 20; ++i) {
+    const StreamId fast = pair.client.request();
+    pair.client.send(fast, std::string(100'000, 'f'));
+    pair.client.finish(fast);
+    pair.exchange();
+    ASSERT_EQ(pair.server.data(fast).size(), 100'000u) << i;
+  }
+}
+
+TEST(SessionFlow, AllStreamsHaveABoundTogether) {
+  Limits limits = small_windows();
+  limits.connection_unconsumed = 1u << 20;
+  Pair pair(limits);
+  pair.exchange();
+  pair.server.consumes = false;
+  std::vector<StreamId> streams;
+  for (int i = 0; i < 40; ++i) {
+    streams.push_back(pair.client.request());
+    pair.client.send(streams.back(), std::string(100'000, 's'));
+    pair.client.finish(streams.back());
+  }
+  pair.exchange();
+  std::size_t arrived = 0;
+  for (const StreamId id : streams) arrived += pair.server.data(id).size();
+  EXPECT_EQ(arrived, 1u << 20);
+  pair.server.consumes = true;
+  for (const StreamId id : streams) pair.server.session.consume(id, pair.server.data(id).size());
+  pair.exchange();
+  for (const StreamId id : streams) EXPECT_EQ(pair.server.data(id).size(), 100'000u);
 }
 
 // What leaks of the connection's window adds up: 10 KB a call would stop a 256 KiB window at
