@@ -134,8 +134,9 @@ void UpstreamCore::on_stream_closed(wire::StreamId, void* user, std::uint32_t er
   close_if_released();
 }
 
-void UpstreamCore::on_goaway(wire::StreamId, std::uint32_t) {
+void UpstreamCore::on_goaway(wire::StreamId, std::uint32_t error_code) {
   going_away_ = true;
+  said_goodbye_ = error_code == wire::kNoError;
   give_places();
   changed_.cancel();
   close_if_released();

@@ -44,9 +44,11 @@ class UpstreamCore final : public std::enable_shared_from_this<UpstreamCore>,
   bool accepts_streams() const { return !closed_ && !going_away_; }
   bool closed() const { return closed_; }
   bool settings_seen() const { return settings_seen_; }
+  /// The peer takes no more streams and has not called that an error.
+  bool said_goodbye() const { return said_goodbye_; }
   /// Once it has closed: how the peer broke the protocol; "" if it did not.
   const std::string& broken_by() const { return broken_by_; }
-  /// Cancelled on every change of the three above, and by later settings.
+  /// Cancelled on every change of the above, and by later settings.
   boost::asio::steady_timer& changed() { return changed_; }
 
   /// Ends the connection; streams on it get on_connection_lost.
@@ -85,6 +87,7 @@ class UpstreamCore final : public std::enable_shared_from_this<UpstreamCore>,
   bool fresh_ = true;
   bool closed_ = false;
   bool going_away_ = false;
+  bool said_goodbye_ = false;
   bool settings_seen_ = false;
 };
 
@@ -103,6 +106,7 @@ class Upstream final : public plugin::Connection {
                      std::function<void(plugin::CallResult)> on_end) override;
   bool alive() const override { return core_->accepts_streams(); }
   std::string broken_by() const override { return core_->broken_by(); }
+  bool said_goodbye() const override { return core_->said_goodbye(); }
   boost::asio::awaitable<void> wait_closed() override;
 
  private:

@@ -46,7 +46,10 @@ class Connection {
   /// Of one that has closed: what the peer did wrong, for which this side closed it; "" if that was
   /// not so.
   virtual std::string broken_by() const { return ""; }
-  /// Completes when the connection has failed or been closed.
+  /// Of one that is not alive(): the peer has asked for no more calls on it, and goes on with those
+  /// that it has (GOAWAY without an error, RFC 9113 section 6.8).  It may have closed it since.
+  virtual bool said_goodbye() const { return false; }
+  /// Completes when the connection is not alive any more.
   virtual boost::asio::awaitable<void> wait_closed() = 0;
 };
 

@@ -306,11 +306,10 @@ asio::awaitable<void> Instance::watch_idleness() {
 asio::awaitable<std::optional<Error>> Instance::serve() {
   while (true) {
     Wake news = co_await wait_for_news();
+    Lost lost = Lost::kConnectedAgain;
     if (news == Wake::kConnectionClosed) {
-      const bool short_lived = environment_.clock.now() - connected_at_ < kShortLife;
-      short_lived_ = short_lived ? short_lived_ + 1 : 0;
-      auto seen = co_await (started_.process->wait() || environment_.clock.sleep(kDeathGrace));
-      if (seen.index() == 0) news = Wake::kProcessEnded;
+      lost = co_await replace_connection();
+      if (lost == Lost::kProcessEnded) news = Wake::kProcessEnded;
     }
     if (stop_requested_) {
       co_await drain();
@@ -331,15 +330,38 @@ asio::awaitable<std::optional<Error>> Instance::serve() {
       co_return end_->error();
     }
     if (news == Wake::kUnhealthy) co_return co_await kill_for(unhealthy_error());
-    tell_losses(closed_error());
-    if (manifest_->restart_limit > 0 && short_lived_ >= manifest_->restart_limit) {
-      co_return co_await kill_for(unsteady_error());
-    }
-    if (!co_await reconnect()) {
-      co_return co_await kill_for(refused_error());
-    }
+    if (lost == Lost::kUnsteady) co_return co_await kill_for(unsteady_error());
+    if (lost == Lost::kRefused) co_return co_await kill_for(refused_error());
     end_->forget_losses();
   }
+}
+
+/// Whether the process is seen to end just now.
+asio::awaitable<bool> Instance::dies_within_grace() {
+  const auto seen = co_await (started_.process->wait() || environment_.clock.sleep(kDeathGrace));
+  co_return seen.index() == 0;
+}
+
+asio::awaitable<Instance::Lost> Instance::replace_connection() {
+  const bool short_lived = environment_.clock.now() - connected_at_ < kShortLife;
+  short_lived_ = short_lived ? short_lived_ + 1 : 0;
+  // A plugin that says goodbye and keeps its calls is not dying: hosts need not wait.  One that did
+  // not keep the connection for long gets the next one after a pause, whatever it said.
+  const bool goodbye = started_.connection->said_goodbye() && losses_.empty() && !short_lived;
+  if (!goodbye) {
+    if (co_await dies_within_grace()) co_return Lost::kProcessEnded;
+    if (stop_requested_) co_return Lost::kStopRequested;
+    tell_losses(closed_error());
+    if (manifest_->restart_limit > 0 && short_lived_ >= manifest_->restart_limit) {
+      co_return Lost::kUnsteady;
+    }
+  }
+  const Lost outcome = co_await reconnect();
+  // It said goodbye because it is about to end.
+  if (outcome == Lost::kRefused && goodbye && co_await dies_within_grace()) {
+    co_return Lost::kProcessEnded;
+  }
+  co_return outcome;
 }
 
 /// Ends it because of that, which is what the calls on it are told.
@@ -353,12 +375,19 @@ asio::awaitable<Error> Instance::kill_for(Error error) {
   co_return *end_->error();
 }
 
-asio::awaitable<bool> Instance::reconnect() {
-  set_state(InstanceState::kStarting, "its connection was lost; connecting again");
+asio::awaitable<Instance::Lost> Instance::reconnect() {
+  set_state(InstanceState::kStarting,
+            started_.connection->said_goodbye()
+                ? "it takes no more calls on its connection; connecting again"
+                : "its connection was lost; connecting again");
   started_.connection.reset();
   reconnected_ = true;
-  auto connection = co_await environment_.connector.connect(started_.endpoint, kReconnectBound);
-  if (!connection) co_return false;
+  auto outcome = co_await (environment_.connector.connect(started_.endpoint, kReconnectBound) ||
+                           started_.process->wait() || wait_stop_requested());
+  if (outcome.index() == 1) co_return Lost::kProcessEnded;
+  if (outcome.index() == 2) co_return Lost::kStopRequested;
+  auto& connection = std::get<0>(outcome);
+  if (!connection) co_return Lost::kRefused;
   started_.connection = std::move(*connection);
   connected_at_ = environment_.clock.now();
   if (withdrawn_) {
@@ -366,14 +395,24 @@ asio::awaitable<bool> Instance::reconnect() {
   } else {
     set_state(InstanceState::kReady, "connected again");
   }
-  co_return true;
+  co_return Lost::kConnectedAgain;
+}
+
+bool Instance::is_broken() const {
+  const Connection* connection = started_.connection.get();
+  return connection != nullptr && !connection->alive() && !connection->said_goodbye();
+}
+
+asio::awaitable<void> Instance::wait_broken() {
+  if (started_.connection) co_await started_.connection->wait_closed();
+  // After a goodbye the calls go on; if they are lost after all, they are in flight no more.
+  if (!is_broken()) co_await wait_hurried();
 }
 
 asio::awaitable<void> Instance::drain() {
   Process& process = *started_.process;
   const bool unused = environment_.lanes == 1 && calls_->in_flight() == 0;
-  if (unused || process.exit_status() || !started_.connection->alive() ||
-      manifest_->stop_drain.count() == 0) {
+  if (unused || process.exit_status() || is_broken() || manifest_->stop_drain.count() == 0) {
     co_return;
   }
   const auto calls = [this] {
@@ -382,12 +421,11 @@ asio::awaitable<void> Instance::drain() {
   };
   if (state_ != InstanceState::kDraining) enter_draining(stop_cause_ + "; " + calls());
   look_idle();
-  co_await (wait_idle() || process.wait() || started_.connection->wait_closed() || wait_hurried() ||
+  co_await (wait_idle() || process.wait() || wait_broken() || wait_hurried() ||
             environment_.clock.sleep(manifest_->stop_drain));
   if (idle_ || hurried_) co_return;
-  if (!started_.connection->alive()) {
-    co_await (process.wait() || environment_.clock.sleep(kDeathGrace));
-    if (!process.exit_status()) tell_losses(closed_error());
+  if (is_broken()) {
+    if (!co_await dies_within_grace()) tell_losses(closed_error());
   } else if (!process.exit_status()) {
     stop_cause_ += std::string("; after stop.drain there ") +
                    (calls_->in_flight() == 1 ? "was" : "were") + " still " + calls();

@@ -109,6 +109,8 @@ class Instance final : public CallInstance {
 
  private:
   enum class Wake { kProcessEnded, kConnectionClosed, kStopRequested, kUnhealthy };
+  /// What became of an instance that has lost its connection.
+  enum class Lost { kConnectedAgain, kProcessEnded, kStopRequested, kUnsteady, kRefused };
 
   boost::asio::awaitable<void> run();
   boost::asio::awaitable<std::expected<void, Error>> start();
@@ -116,7 +118,8 @@ class Instance final : public CallInstance {
   boost::asio::awaitable<Wake> wait_for_news();
   boost::asio::awaitable<void> watch_health();
   boost::asio::awaitable<void> watch_idleness();
-  boost::asio::awaitable<bool> reconnect();
+  boost::asio::awaitable<Lost> replace_connection();
+  boost::asio::awaitable<Lost> reconnect();
   boost::asio::awaitable<void> drain();
   boost::asio::awaitable<void> stop_sequence();
   boost::asio::awaitable<std::string> end_by_steps();
@@ -124,6 +127,8 @@ class Instance final : public CallInstance {
   boost::asio::awaitable<void> wait_stop_requested();
   boost::asio::awaitable<void> wait_hurried();
   boost::asio::awaitable<void> wait_idle();
+  boost::asio::awaitable<void> wait_broken();
+  boost::asio::awaitable<bool> dies_within_grace();
   void set_state(InstanceState state, std::string cause);
   void enter_draining(std::string cause);
   /// At once if it has ended, else when run() hears of it.
@@ -131,6 +136,8 @@ class Instance final : public CallInstance {
   void tell_losses(const Error& error);
   CrashReport report() const;
   Error crash_error(const ExitStatus& status);
+  /// The connection is gone, and calls with it; not of one that is being made.
+  bool is_broken() const;
   Error closed_error() const;
   Error refused_error() const;
   Error unsteady_error() const;

@@ -10,9 +10,14 @@ using enum InstanceState;
 
 constexpr std::array kInstanceTransitions = std::to_array<Transition>({
     {kStarting, kReady, "it has been greeted and says that it serves"},
-    {kStarting, kFailed, "it did not start, or takes no new connection"},
-    {kStarting, kStopped, "a stop was asked for before it was ready"},
-    {kReady, kStarting, "its connection was lost and is made again"},
+    {kStarting, kFailed,
+     "it did not start, or while its connection was made again it took none or crashed"},
+    {kStarting, kStopped,
+     "a stop was asked for before it was ready, or it ended with exit code 0 while its connection "
+     "was made again"},
+    {kStarting, kStopping, "a stop was asked for while its connection was made again"},
+    {kReady, kStarting,
+     "its connection was lost, or it said goodbye on it (GOAWAY), and is made again"},
     {kReady, kDraining,
      "a stop was asked for and there are calls in flight, or an upgrade keeps it "
      "in reserve"},
@@ -25,7 +30,9 @@ constexpr std::array kInstanceTransitions = std::to_array<Transition>({
      "the last call ended, `stop.drain` passed, or its reserve is not needed"},
     {kDraining, kReady, "an upgrade was rolled back"},
     {kDraining, kStarting, "its connection was lost while it was in reserve"},
-    {kStarting, kDraining, "that connection was made again"},
+    {kStarting, kDraining,
+     "that connection was made again, or a stop was asked for meanwhile and there are calls in "
+     "flight"},
     {kDraining, kStopped, "it ended in reserve with exit code 0"},
     {kDraining, kFailed,
      "it ended in reserve with another exit code or by a signal, failed its health checks, or kept "

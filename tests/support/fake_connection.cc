@@ -60,6 +60,7 @@ class FakeConnectionHandle : public plugin::Connection {
   }
 
   bool alive() const override { return connection_->alive(); }
+  bool said_goodbye() const override { return connection_->said_goodbye_; }
   asio::awaitable<void> wait_closed() override { return connection_->closed_.wait(); }
 
  private:
@@ -72,6 +73,11 @@ void FakeConnection::fail() {
   for (std::size_t i = 0; i < streams.size(); ++i) {
     end(i, {StatusCode::kUnavailable, "the connection was closed", ""});
   }
+}
+
+void FakeConnection::say_goodbye() {
+  said_goodbye_ = true;
+  closed_.open();
 }
 
 void FakeConnection::send(std::size_t index, std::string_view message) {

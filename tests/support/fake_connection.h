@@ -41,6 +41,8 @@ class FakeConnection {
 
   /// The connection breaks: pending calls fail, streams end with UNAVAILABLE.
   void fail();
+  /// The peer takes no more calls; those it has go on.
+  void say_goodbye();
   bool alive() const { return !closed_.is_open(); }
   /// A message of stream `index`, unless the connection is gone.
   void send(std::size_t index, std::string_view message);
@@ -52,6 +54,7 @@ class FakeConnection {
 
   plugin::Clock& clock_;
   plugin::Gate closed_;
+  bool said_goodbye_ = false;
 };
 
 class FakeConnector : public plugin::Connector {

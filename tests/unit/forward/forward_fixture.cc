@@ -6,7 +6,6 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
-#include "daemon/app/steady_clock.h"
 #include "proto/wire/base64.h"
 #include "proto/wire/framing.h"
 #include "proto/wire/status_details.h"
@@ -188,16 +187,13 @@ void Peer::on_transport_closed(const std::string& reason) {
 }
 
 ForwardTest::ForwardTest(const wire::Limits& limits)
-    : limits_(limits),
-      connector_(loop_.get_executor(), queue_, limits_),
-      clock_(std::make_unique<app::SteadyClock>(loop_.get_executor())),
-      plugin_limits_(limits) {
+    : limits_(limits), connector_(loop_.get_executor(), queue_, limits_), plugin_limits_(limits) {
   char pattern[] = "/tmp/plugind-forward-XXXXXX";
   directory_ = ::mkdtemp(pattern);
   std::filesystem::create_directories(directory_ / "plugins");
   supervisor_ = std::make_unique<plugin::Supervisor>(plugin::Environment{
       .loop = loop_.get_executor(),
-      .clock = *clock_,
+      .clock = clock_,
       .processes = processes_,
       .connector = connector_,
       .dialects = {{plugin::DialectKind::kNative, this}, {plugin::DialectKind::kGoPlugin, this}},

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/app/steady_clock.h"
 #include "daemon/forward/forwarder.h"
 #include "daemon/forward/transport.h"
 #include "daemon/plugin/supervisor.h"
@@ -106,6 +107,23 @@ class Peer : public std::enable_shared_from_this<Peer>,
   std::shared_ptr<Transport> transport_;
 };
 
+/// The real clock, which can be moved.
+class MovableClock final : public plugin::Clock {
+ public:
+  explicit MovableClock(boost::asio::any_io_executor loop) : real_(std::move(loop)) {}
+  TimePoint now() const override { return real_.now() + moved; }
+  std::chrono::system_clock::time_point wall_now() const override { return real_.wall_now(); }
+  boost::asio::awaitable<void> sleep(Duration duration) override {
+    return real_.sleep(sleeps_end ? duration : std::chrono::hours(1));
+  }
+
+  Duration moved{0};
+  bool sleeps_end = true;  ///< If not: no pause that begins from now on ends.
+
+ private:
+  app::SteadyClock real_;
+};
+
 /// With $PLUGIND_TEST_WORKERS = 2 every connection of a host is on a loop beside the fixture's.
 /// Plugins of the fixture are played by `plugin`; each start of an instance is one connection.
 class ForwardTest : public ::testing::Test, private plugin::Dialect {
@@ -139,7 +157,7 @@ class ForwardTest : public ::testing::Test, private plugin::Dialect {
   std::vector<std::string> reports_;  ///< The forwarder's log.
   UpstreamConnector connector_;
   plugind::testing::FakeProcessFactory processes_;
-  std::unique_ptr<plugin::Clock> clock_;
+  MovableClock clock_{loop_.get_executor()};
   std::filesystem::path directory_;
   std::unique_ptr<plugin::Supervisor> supervisor_;
   std::unique_ptr<Forwarder> forwarder_;

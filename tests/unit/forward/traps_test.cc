@@ -313,6 +313,9 @@ TEST_F(TrapsTest, GoawayMovesNewCallsToANewConnectionAndFinishesOldOnes) {
   run_until([&] { return !old.headers.empty(); }, "the old call");
   const auto first = plugins_.back();
   const std::size_t before = plugins_.size();
+  // The connection has served for a while.  Nobody pauses before the next one.
+  clock_.moved = std::chrono::minutes(1);
+  clock_.sleeps_end = false;
   first->goaway();
   // The loop that owns the instance connects again at once, another one with its next call.
   if (workers_ == 1) {

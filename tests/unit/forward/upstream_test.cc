@@ -8,6 +8,7 @@
 
 #include "tests/support/raw_http2.h"
 #include "tests/unit/forward/forward_fixture.h"
+#include "tests/unit/forward/raw_end.h"
 
 namespace plugind::forward::testing {
 namespace {
@@ -71,11 +72,11 @@ class UpstreamTest : public ForwardTest {
   std::deque<Sink> calls_;
 };
 
-// -- lost calls -------------------------------------------------------------------------------
-
-class LostCallsTest : public UpstreamTest {
+class SocketPairTest : public UpstreamTest {
  protected:
-  LostCallsTest() {
+  SocketPairTest() { connect_pair(); }
+  void connect_pair() {
+    plugin_.close();
     boost::asio::local::stream_protocol::socket ours(loop_);
     boost::asio::local::connect_pair(plugin_, ours);
     ours.set_option(boost::asio::socket_base::send_buffer_size(32 << 10));
@@ -92,6 +93,47 @@ class LostCallsTest : public UpstreamTest {
 
   boost::asio::local::stream_protocol::socket plugin_{loop_};
 };
+
+// -- the end of a connection ------------------------------------------------------------------
+
+using GoodbyeOfAPluginTest = SocketPairTest;
+
+TEST_F(GoodbyeOfAPluginTest, IsAGoawayWithoutAnError) {
+  for (const bool has_call : {true, false}) {
+    SCOPED_TRACE(has_call);
+    if (has_call) open(0);
+    const auto id = static_cast<std::uint32_t>(has_call ? 1 : 0);
+    EXPECT_FALSE(core_->said_goodbye());
+    write(plugin_, boost::asio::buffer(raw::frame(raw::FrameType::kGoaway, 0, 0,
+                                                  raw_numbers({id, wire::kNoError}))));
+    run_until([&] { return !core_->accepts_streams(); }, "the goodbye");
+    run_idle();
+    // Without a call the connection is of no use and closed at once.
+    EXPECT_EQ(core_->closed(), !has_call);
+    EXPECT_TRUE(core_->said_goodbye());
+    core_->close();
+    EXPECT_TRUE(core_->said_goodbye());
+    connect_pair();
+  }
+}
+
+TEST_F(GoodbyeOfAPluginTest, IsNoGoawayWithAnError) {
+  open(0);
+  write(plugin_, boost::asio::buffer(raw::frame(raw::FrameType::kGoaway, 0, 0,
+                                                raw_numbers({1, wire::kEnhanceYourCalm}))));
+  run_until([&] { return !core_->accepts_streams(); }, "the end");
+  EXPECT_FALSE(core_->said_goodbye());
+}
+
+TEST_F(GoodbyeOfAPluginTest, IsNotTheEndOfTheSocket) {
+  plugin_.close();
+  run_until([&] { return !core_->accepts_streams(); }, "the end");
+  EXPECT_FALSE(core_->said_goodbye());
+}
+
+// -- lost calls -------------------------------------------------------------------------------
+
+using LostCallsTest = SocketPairTest;
 
 TEST_F(LostCallsTest, AreToldWhetherAByteOfThemWasWritten) {
   const Sink& written_in_part = open(400'000);

@@ -104,6 +104,17 @@ TEST_F(DrainTest, ACrashDuringItIsToldToTheCallsInFlight) {
   EXPECT_EQ(told->reason, Reason::kPluginCrashed) << told->message;
 }
 
+TEST_F(DrainTest, AGoodbyeDuringItEndsNoCall) {
+  const auto one = busy(drained("echo"));
+  stop("echo");
+  connector_.last().say_goodbye();
+  clock_.advance(milliseconds(2'999));
+  EXPECT_FALSE(stopped_);
+  one->instance().call_finished();
+  run_ready(loop_);
+  EXPECT_TRUE(stopped_);
+}
+
 TEST_F(DrainTest, AfterAReloadNewCallsGoToTheNewOneWhileTheOldOneDrains) {
   Manifest m = drained("echo");
   const auto one = busy(m);

@@ -131,21 +131,6 @@ TEST_F(SupervisorTest, ACallDuringTheBackoffWaitsForTheNextInstance) {
   EXPECT_TRUE(waiting->ok());
 }
 
-TEST_F(SupervisorTest, ACallBetweenTheEndOfAConnectionAndOfItsProcessGetsTheNextInstance) {
-  apply(manifest("text"));
-  const auto first = call("text");
-  ASSERT_TRUE(first->ok());
-  connector_.last().fail();
-  run_ready(loop_);
-  EXPECT_EQ(supervisor_->find("text")->ready_instance(0), nullptr);
-  const auto waiting = call("text");
-  EXPECT_FALSE(waiting->value);
-  processes_.last().die(SIGKILL);
-  run_ready(loop_);
-  ASSERT_TRUE(waiting->ok()) << waiting->value->error().message;
-  EXPECT_NE(&waiting->instance(), &first->instance());
-}
-
 TEST_F(SupervisorTest, TheCrashLoopIsBrokenAndARestartClearsIt) {
   apply(manifest("text"));
   for (int i = 0; i < 3; ++i) {
@@ -319,94 +304,6 @@ TEST_F(SupervisorTest, StopDuringAStartAnswersTheWaitersAndLeavesNothing) {
   ASSERT_TRUE(waiting->value && !waiting->ok());
   EXPECT_EQ(waiting->reason(), Reason::kPluginStopped);
   EXPECT_EQ(processes_.living(), 0u);
-}
-
-TEST_F(SupervisorTest, AClosedConnectionOfALivingProcessIsMadeAgain) {
-  apply(manifest("text"));
-  const auto first = call("text");
-  ASSERT_TRUE(first->ok());
-  std::optional<Error> told;
-  first->instance().explain_loss({}, [&](const Error& error) { told = error; });
-  connector_.last().fail();
-  run_ready(loop_);
-  EXPECT_FALSE(told) << "the process may be about to be seen dying";
-  clock_.advance(milliseconds(500));
-  ASSERT_TRUE(told);
-  EXPECT_EQ(told->reason, Reason::kPluginProtocolError);
-  EXPECT_EQ(connector_.connections.size(), 2u);
-  EXPECT_EQ(dialect_.starts, 1);
-  EXPECT_TRUE(call("text")->ok());
-}
-
-// As grpc-go ends calls that outlast MaxConnectionAgeGrace.
-TEST_F(SupervisorTest, ACallOnAConnectionThatWasReplacedIsToldOfItsEnd) {
-  apply(manifest("text"));
-  const auto first = call("text");
-  ASSERT_TRUE(first->ok());
-  connector_.last().fail();
-  clock_.advance(milliseconds(500));
-  ASSERT_EQ(connector_.connections.size(), 2u);
-  std::optional<Error> told;
-  first->instance().explain_loss({}, [&](const Error& error) { told = error; });
-  run_ready(loop_);
-  EXPECT_FALSE(told) << "the process may be about to be seen dying";
-  clock_.advance(milliseconds(500));
-  ASSERT_TRUE(told);
-  EXPECT_EQ(told->reason, Reason::kPluginProtocolError);
-
-  told.reset();
-  first->instance().explain_loss({}, [&](const Error& error) { told = error; });
-  processes_.last().die(SIGSEGV);
-  run_ready(loop_);
-  ASSERT_TRUE(told);
-  EXPECT_EQ(told->reason, Reason::kPluginCrashed);
-}
-
-TEST_F(SupervisorTest, AProcessThatTakesNoConnectionAnyMoreIsReplaced) {
-  apply(manifest("text"));
-  ASSERT_TRUE(call("text")->ok());
-  connector_.on_connect = [n = 0](testing::FakeConnection&) mutable {
-    return n++ == 0 ? testing::FakeConnector::Verdict::kRefuse
-                    : testing::FakeConnector::Verdict::kAccept;
-  };
-  connector_.last().fail();
-  clock_.advance(milliseconds(500));
-  EXPECT_EQ(dialect_.starts, 2);
-  EXPECT_EQ(processes_.living(), 1u);
-  EXPECT_TRUE(call("text")->ok());
-}
-
-TEST_F(SupervisorTest, AProcessThatKeepsNoConnectionIsReplaced) {
-  apply(manifest("text"));
-  ASSERT_TRUE(call("text")->ok());
-  for (int i = 0; i < 2; ++i) {
-    connector_.last().fail();
-    clock_.advance(milliseconds(500));
-    EXPECT_EQ(processes_.last().killed, 0);
-  }
-  connector_.last().fail();
-  clock_.advance(milliseconds(500));
-  EXPECT_GT(processes_.spawned[0]->killed, 0) << "the third, of restart.limit";
-  EXPECT_EQ(dialect_.starts, 2);
-  const auto reports = supervisor_->crashes("text");
-  ASSERT_TRUE(reports && reports->size() == 1);
-  EXPECT_EQ(reports->front().reason, Reason::kPluginProtocolError);
-  EXPECT_EQ(reports->front().message,
-            "plugin 'text' lost 3 connections in a row, each within a second of making it; it was "
-            "killed. See `pluginctl logs text`.");
-  EXPECT_TRUE(call("text")->ok());
-}
-
-TEST_F(SupervisorTest, AConnectionThatIsReplacedNowAndThenIsNoFailure) {
-  apply(manifest("text"));
-  ASSERT_TRUE(call("text")->ok());
-  for (int i = 0; i < 10; ++i) {
-    clock_.advance(milliseconds(i % 3 == 2 ? 1'000 : 900));
-    connector_.last().fail();
-    clock_.advance(milliseconds(500));
-  }
-  EXPECT_EQ(processes_.last().killed, 0);
-  EXPECT_EQ(connector_.connections.size(), 11u);
 }
 
 TEST_F(SupervisorTest, TheQueueOfWaitingCallsIsBounded) {
