@@ -121,8 +121,12 @@ void Instance::assign_host(HostId host, std::int64_t host_pid) {
 }
 
 void Instance::explain_loss(LostCall call, std::function<void(const Error&)> tell) {
-  // It may be a call on a connection before this one, which went on after a GOAWAY.
-  if (reconnected_) return explain_other_loss(std::move(call), std::move(tell));
+  // It may be a call on a connection before this one, which went on after a GOAWAY; or that GOAWAY
+  // was the last news that this one gives.
+  const Connection* connection = started_.connection.get();
+  if (reconnected_ || (connection != nullptr && connection->said_goodbye())) {
+    return explain_other_loss(std::move(call), std::move(tell));
+  }
   tell_when_known(std::move(call), std::move(tell));
 }
 
@@ -144,6 +148,8 @@ void Instance::explain_other_loss(LostCall call, std::function<void(const Error&
       environment_.loop,
       [self = self(), number]() -> asio::awaitable<void> {
         co_await self->environment_.clock.sleep(kDeathGrace);
+        // It was asked to end: that is why, and told when it has.
+        if (self->state_ == InstanceState::kStopping) co_return;
         const auto loss = self->losses_.extract(number);
         if (loss) loss.mapped().tell(self->closed_error());
       },
@@ -338,8 +344,8 @@ asio::awaitable<std::optional<Error>> Instance::serve() {
 
 /// Whether the process is seen to end just now.
 asio::awaitable<bool> Instance::dies_within_grace() {
-  const auto seen = co_await (started_.process->wait() || environment_.clock.sleep(kDeathGrace));
-  co_return seen.index() == 0;
+  co_await (started_.process->wait() || environment_.clock.sleep(kDeathGrace));
+  co_return started_.process->exit_status().has_value();
 }
 
 asio::awaitable<Instance::Lost> Instance::replace_connection() {
@@ -357,11 +363,18 @@ asio::awaitable<Instance::Lost> Instance::replace_connection() {
     }
   }
   const Lost outcome = co_await reconnect();
-  // It said goodbye because it is about to end.
-  if (outcome == Lost::kRefused && goodbye && co_await dies_within_grace()) {
-    co_return Lost::kProcessEnded;
-  }
+  if (outcome == Lost::kRefused && goodbye) co_return co_await wait_farewell();
   co_return outcome;
+}
+
+/// A plugin that said goodbye and takes no connection is about to end, when the calls that it has
+/// have ended.
+asio::awaitable<Instance::Lost> Instance::wait_farewell() {
+  const milliseconds bound =
+      calls_->in_flight() > 0 ? std::max(kDeathGrace, manifest_->stop_drain) : kDeathGrace;
+  co_await (started_.process->wait() || environment_.clock.sleep(bound) || wait_stop_requested());
+  if (started_.process->exit_status()) co_return Lost::kProcessEnded;
+  co_return stop_requested_ ? Lost::kStopRequested : Lost::kRefused;
 }
 
 /// Ends it because of that, which is what the calls on it are told.
@@ -387,6 +400,7 @@ asio::awaitable<Instance::Lost> Instance::reconnect() {
   if (outcome.index() == 1) co_return Lost::kProcessEnded;
   if (outcome.index() == 2) co_return Lost::kStopRequested;
   auto& connection = std::get<0>(outcome);
+  if (!connection && started_.process->exit_status()) co_return Lost::kProcessEnded;
   if (!connection) co_return Lost::kRefused;
   started_.connection = std::move(*connection);
   connected_at_ = environment_.clock.now();
@@ -423,10 +437,12 @@ asio::awaitable<void> Instance::drain() {
   look_idle();
   co_await (wait_idle() || process.wait() || wait_broken() || wait_hurried() ||
             environment_.clock.sleep(manifest_->stop_drain));
-  if (idle_ || hurried_) co_return;
-  if (is_broken()) {
+  if (hurried_) co_return;
+  // Calls whose connection has broken are in flight no more, so that it may be idle for that.
+  const bool lost = idle_ ? !losses_.empty() : is_broken();
+  if (lost) {
     if (!co_await dies_within_grace()) tell_losses(closed_error());
-  } else if (!process.exit_status()) {
+  } else if (!idle_ && !process.exit_status()) {
     stop_cause_ += std::string("; after stop.drain there ") +
                    (calls_->in_flight() == 1 ? "was" : "were") + " still " + calls();
   }
@@ -461,10 +477,11 @@ Error Instance::crash_error(const ExitStatus& status) {
 }
 
 Error Instance::refused_error() const {
-  return {
-      Reason::kPluginProtocolError,
-      "plugin '" + manifest_->name + "' closed its connection and takes no new one; it was killed.",
-      {{"plugin", manifest_->name}}};
+  return {Reason::kPluginProtocolError,
+          "plugin '" + manifest_->name +
+              "' takes no calls on its connection any more, and no new "
+              "connection; it was killed.",
+          {{"plugin", manifest_->name}}};
 }
 
 Error Instance::unsteady_error() const {

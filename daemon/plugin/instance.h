@@ -120,6 +120,7 @@ class Instance final : public CallInstance {
   boost::asio::awaitable<void> watch_idleness();
   boost::asio::awaitable<Lost> replace_connection();
   boost::asio::awaitable<Lost> reconnect();
+  boost::asio::awaitable<Lost> wait_farewell();
   boost::asio::awaitable<void> drain();
   boost::asio::awaitable<void> stop_sequence();
   boost::asio::awaitable<std::string> end_by_steps();

@@ -29,7 +29,7 @@ constexpr std::array kInstanceTransitions = std::to_array<Transition>({
     {kDraining, kStopping,
      "the last call ended, `stop.drain` passed, or its reserve is not needed"},
     {kDraining, kReady, "an upgrade was rolled back"},
-    {kDraining, kStarting, "its connection was lost while it was in reserve"},
+    {kDraining, kStarting, "the same while it was in reserve"},
     {kStarting, kDraining,
      "that connection was made again, or a stop was asked for meanwhile and there are calls in "
      "flight"},

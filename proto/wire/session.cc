@@ -378,7 +378,11 @@ Session::~Session() { nghttp2_session_del(session_); }
 
 bool Session::feed(const std::uint8_t* data, std::size_t size) {
   const ssize_t taken = nghttp2_session_mem_recv(session_, data, size);
-  if (taken >= 0) return true;
+  if (taken >= 0) {
+    // Also of what nghttp2 consumed by itself, as padding and what came for a stream after its end.
+    if (withheld_ > 0) reopen_window();
+    return true;
+  }
   error_ = nghttp2_strerror(static_cast<int>(taken));
   return false;
 }

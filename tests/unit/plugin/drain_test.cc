@@ -26,6 +26,12 @@ class DrainTest : public SupervisorTest {
     m.stop_drain = milliseconds(3'000);
     return m;
   }
+  /// What a call does whose connection is gone.
+  void lose(Instance& instance, std::optional<Error>& told) {
+    instance.call_finished();
+    instance.explain_loss({}, [&told](const Error& error) { told = error; });
+    run_ready(loop_);
+  }
   void stop(const std::string& name) {
     supervisor_->stop(name, [this](auto) { stopped_ = true; });
     run_ready(loop_);
@@ -92,16 +98,29 @@ TEST_F(DrainTest, HurryDoesNotWaitForCalls) {
 
 TEST_F(DrainTest, ACrashDuringItIsToldToTheCallsInFlight) {
   const auto one = busy(drained("echo"));
-  std::optional<Error> told;
-  one->instance().explain_loss({}, [&](const Error& error) { told = error; });
   stop("echo");
+  std::optional<Error> told;
   connector_.last().fail();
-  run_ready(loop_);
+  lose(one->instance(), told);
+  EXPECT_FALSE(stopped_) << "it may be about to be seen dying";
   processes_.last().die(SIGSEGV);
   run_ready(loop_);
   EXPECT_TRUE(stopped_);
   ASSERT_TRUE(told);
   EXPECT_EQ(told->reason, Reason::kPluginCrashed) << told->message;
+  EXPECT_EQ(supervisor_->crashes("echo")->size(), 1u);
+}
+
+TEST_F(DrainTest, ALostConnectionOfALivingProcessIsToldToTheCallsInFlight) {
+  const auto one = busy(drained("echo"));
+  stop("echo");
+  std::optional<Error> told;
+  connector_.last().fail();
+  lose(one->instance(), told);
+  clock_.advance(milliseconds(500));
+  EXPECT_TRUE(stopped_);
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->reason, Reason::kPluginProtocolError) << told->message;
 }
 
 TEST_F(DrainTest, AGoodbyeDuringItEndsNoCall) {
@@ -113,6 +132,41 @@ TEST_F(DrainTest, AGoodbyeDuringItEndsNoCall) {
   one->instance().call_finished();
   run_ready(loop_);
   EXPECT_TRUE(stopped_);
+}
+
+TEST_F(DrainTest, ACallThatIsLostAfterAGoodbyeDuringItIsToldWhileOthersGoOn) {
+  supervisor_.reset();
+  with_lanes(2);
+  const auto one = busy(drained("echo"));
+  one->instance().calls()->started(1);
+  stop("echo");
+  connector_.last().say_goodbye();
+  run_ready(loop_);
+  std::optional<Error> told;
+  lose(one->instance(), told);
+  clock_.advance(milliseconds(500));
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->reason, Reason::kPluginProtocolError);
+  EXPECT_FALSE(stopped_);
+}
+
+// A server that is told to end may close its connections long before the process has ended.
+TEST_F(DrainTest, ACallThatTheEndCutsOffIsToldOfTheStop) {
+  const auto one = busy(drained("echo"));
+  clock_.advance(milliseconds(1'000));
+  connector_.last().say_goodbye();  // From here on there is more than one connection.
+  run_ready(loop_);
+  processes_.last().ends_on_terminate = false;
+  stop("echo");
+  clock_.advance(milliseconds(3'000));
+  ASSERT_EQ(one->instance().state(), InstanceState::kStopping);
+  std::optional<Error> told;
+  lose(one->instance(), told);
+  clock_.advance(milliseconds(999));
+  EXPECT_FALSE(told);
+  clock_.advance(milliseconds(1));
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->reason, Reason::kPluginStopped) << told->message;
 }
 
 TEST_F(DrainTest, AfterAReloadNewCallsGoToTheNewOneWhileTheOldOneDrains) {

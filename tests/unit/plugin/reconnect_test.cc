@@ -101,7 +101,7 @@ TEST_F(ReconnectTest, AProcessThatKeepsNoConnectionIsReplaced) {
   for (int i = 0; i < 2; ++i) {
     connector_.last().fail();
     clock_.advance(milliseconds(500));
-    EXPECT_EQ(processes_.last().killed, 0);
+    EXPECT_EQ(processes_.spawned[0]->killed, 0);
   }
   connector_.last().fail();
   clock_.advance(milliseconds(500));
@@ -124,7 +124,7 @@ TEST_F(ReconnectTest, AConnectionThatIsReplacedNowAndThenIsNoFailure) {
     connector_.last().fail();
     clock_.advance(milliseconds(500));
   }
-  EXPECT_EQ(processes_.last().killed, 0);
+  EXPECT_EQ(processes_.spawned[0]->killed, 0);
   EXPECT_EQ(connector_.connections.size(), 11u);
 }
 
@@ -192,12 +192,28 @@ TEST_F(ReconnectTest, AGoodbyeBeforeItsEndIsNoFailure) {
   say_goodbye();
   const auto waiting = call("text");
   EXPECT_FALSE(waiting->value);
-  EXPECT_EQ(processes_.last().killed, 0);
+  EXPECT_EQ(processes_.spawned[0]->killed, 0);
   connecting_is(Verdict::kAccept);
   processes_.last().exit(0);
   run_ready(loop_);
   EXPECT_TRUE(supervisor_->crashes("text")->empty());
   EXPECT_TRUE(waiting->ok()) << "by the next instance";
+}
+
+TEST_F(ReconnectTest, BeforeItsEndCallsHaveTheTimeOfADrain) {
+  Manifest m = manifest("text");
+  m.stop_drain = milliseconds(3'000);
+  apply(std::move(m));
+  const auto first = call("text");
+  ASSERT_TRUE(first->ok());
+  first->instance().call_started();
+  clock_.advance(milliseconds(1'000));
+  connecting_is(Verdict::kRefuse);
+  say_goodbye();
+  clock_.advance(milliseconds(2'999));
+  EXPECT_EQ(processes_.spawned[0]->killed, 0);
+  clock_.advance(milliseconds(1));
+  EXPECT_GT(processes_.spawned[0]->killed, 0);
 }
 
 TEST_F(ReconnectTest, AfterAGoodbyeAProcessThatTakesNoConnectionIsReplaced) {
@@ -207,7 +223,7 @@ TEST_F(ReconnectTest, AfterAGoodbyeAProcessThatTakesNoConnectionIsReplaced) {
   connecting_is(Verdict::kRefuse);
   say_goodbye();
   clock_.advance(milliseconds(499));
-  EXPECT_EQ(processes_.last().killed, 0);
+  EXPECT_EQ(processes_.spawned[0]->killed, 0);
   clock_.advance(milliseconds(1));
   EXPECT_GT(processes_.spawned[0]->killed, 0);
 }

@@ -106,25 +106,30 @@ TEST(SessionFlow, NorDoMoreOfThemThanTheConnectionsWindowHolds) {
 }
 
 TEST(SessionFlow, AllStreamsHaveABoundTogether) {
-  Limits limits = small_windows();
-  limits.connection_unconsumed = 1u << 20;
-  Pair pair(limits);
-  pair.exchange();
-  pair.server.consumes = false;
-  std::vector<StreamId> streams;
-  for (int i = 0; i < 40; ++i) {
-    streams.push_back(pair.client.request());
-    pair.client.send(streams.back(), std::string(100'000, 's'));
-    pair.client.finish(streams.back());
+  // Bodies that fill their streams' windows, and some that end anywhere.
+  for (const std::size_t size : {100'000u, 60'000u, 4'321u}) {
+    SCOPED_TRACE(size);
+    Limits limits = small_windows();
+    limits.connection_unconsumed = 1u << 20;
+    Pair pair(limits);
+    pair.exchange();
+    pair.server.consumes = false;
+    std::vector<StreamId> streams;
+    for (int i = 0; i < 300; ++i) {
+      streams.push_back(pair.client.request());
+      pair.client.send(streams.back(), std::string(size, 's'));
+      pair.client.finish(streams.back());
+      if (i % 7 == 0) pair.exchange();
+    }
+    pair.exchange();
+    std::size_t arrived = 0;
+    for (const StreamId id : streams) arrived += pair.server.data(id).size();
+    EXPECT_EQ(arrived, 1u << 20);
+    pair.server.consumes = true;
+    for (const StreamId id : streams) pair.server.session.consume(id, pair.server.data(id).size());
+    pair.exchange();
+    for (const StreamId id : streams) EXPECT_EQ(pair.server.data(id).size(), size);
   }
-  pair.exchange();
-  std::size_t arrived = 0;
-  for (const StreamId id : streams) arrived += pair.server.data(id).size();
-  EXPECT_EQ(arrived, 1u << 20);
-  pair.server.consumes = true;
-  for (const StreamId id : streams) pair.server.session.consume(id, pair.server.data(id).size());
-  pair.exchange();
-  for (const StreamId id : streams) EXPECT_EQ(pair.server.data(id).size(), 100'000u);
 }
 
 // What leaks of the connection's window adds up: 10 KB a call would stop a 256 KiB window at
