@@ -43,8 +43,11 @@ class SentFrames {
   }
 
   bool is_between_frames() const { return rest_.empty(); }
-  /// What WINDOW_UPDATE frames gave the peer for the whole connection.
-  std::uint64_t connection_window_given() const { return connection_window_given_; }
+  /// What WINDOW_UPDATE frames gave the peer for a stream, or with 0 for the whole connection.
+  std::uint64_t window_given(wire::StreamId id) const {
+    const auto given = window_given_.find(id);
+    return given == window_given_.end() ? 0 : given->second;
+  }
   /// Body bytes of all streams.
   std::uint64_t body_size() const { return body_size_; }
   bool said_goaway() const { return said_goaway_; }
@@ -124,7 +127,7 @@ class SentFrames {
         REQUIRE(payload.size() == 4);
         const std::uint32_t given = number(payload, 4);
         REQUIRE(given > 0 && given <= INT32_MAX);
-        if (id == 0) connection_window_given_ += given;
+        window_given_[id] += given;
         break;
       }
       default:
@@ -138,7 +141,7 @@ class SentFrames {
   wire::StreamId in_block_of_ = 0;
   bool settings_sent_ = false;
   bool said_goaway_ = false;
-  std::uint64_t connection_window_given_ = 0;
+  std::map<wire::StreamId, std::uint64_t> window_given_;
   std::uint64_t body_size_ = 0;
 };
 
