@@ -132,6 +132,26 @@ TEST(SessionFlow, AllStreamsHaveABoundTogether) {
   }
 }
 
+// nghttp2 passes on what comes of such a stream until the reset is out.
+TEST(SessionFlow, AStreamThatIsSentMoreThanItsWindowIsReset) {
+  constexpr std::size_t kSize = 16 << 10;
+  Pair pair(small_windows());
+  pair.exchange();
+  pair.server.consumes = false;
+  const StreamId id = pair.client.request();
+  pair.exchange();
+  const std::string stream = std::string(3, '\0') + static_cast<char>(id);
+  const std::string data = std::string("\0\x40\0\0\0", 5) + stream + std::string(kSize, 'x');
+  const std::string reset = std::string("\0\0\4\3\0", 5) + stream + std::string("\0\0\0\3", 4);
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(give(pair.server.session, data));
+  EXPECT_NE(take_output(pair.server.session).find(reset), std::string::npos);
+  EXPECT_TRUE(pair.server.record(id).is_closed);
+  const std::size_t arrived = pair.server.data(id).size();
+  EXPECT_LE(arrived, 5 * kSize);
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(give(pair.server.session, data));
+  EXPECT_EQ(pair.server.data(id).size(), arrived);
+}
+
 // What leaks of the connection's window adds up: 10 KB a call would stop a 256 KiB window at
 // call 26.
 TEST(SessionFlow, BytesConsumedAfterTheStreamHasClosedReopenTheConnectionsWindow) {
