@@ -148,6 +148,10 @@ TEST_F(DrainTest, ACallThatIsLostAfterAGoodbyeDuringItIsToldWhileOthersGoOn) {
   ASSERT_TRUE(told);
   EXPECT_EQ(told->reason, Reason::kPluginProtocolError);
   EXPECT_FALSE(stopped_);
+  one->instance().calls()->finished(1);
+  supervisor_->lane_let_go("echo", "echo#1");
+  run_ready(loop_);
+  EXPECT_TRUE(stopped_);
 }
 
 // A server that is told to end may close its connections long before the process has ended.

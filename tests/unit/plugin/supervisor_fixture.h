@@ -30,7 +30,8 @@ class SupervisorTest : public ::testing::Test {
     directory_ = ::mkdtemp(pattern);
     with_lanes(1);
   }
-  ~SupervisorTest() override {
+  /// Not in the destructor: what is told then may be told to a derived fixture.
+  void TearDown() override {
     supervisor_->shutdown([] {});
     settle();
     supervisor_.reset();
