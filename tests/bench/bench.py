@@ -22,7 +22,7 @@ import tempfile
 import time
 from contextlib import ExitStack
 from datetime import date
-from typing import Callable, Dict, List, NamedTuple, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import behind
 import plots
@@ -100,22 +100,25 @@ def measure_calls(options, scale: Scale) -> Result:
         proxies.start(plugins.sockets)
         # Memory is that of the one in front of the plugin which most contenders call.
         last = "kv" if options.go_worker else "echo"
-        middles = {"plugind": daemon_pid(daemon)}
-        middles.update((middle.name, middle.pid) for key, middle in proxies.middles.items()
-                       if key.endswith("-" + last))
-        rows = memory(middles, "before-calls")
+        def middles() -> Dict[str, int]:
+            found = {"plugind": daemon_pid(daemon)}
+            found.update((middle.name, middle.pid) for key, middle in proxies.middles.items()
+                         if key.endswith("-" + last))
+            return found
+        rows = memory(middles(), "before-calls")
         scene = Scene(options.build, options.go_worker, os.path.join(options.plugins, "kv-go-grpc"),
                       daemon, daemons, unread, plugins, proxies)
         everyone = [one._replace(loads=tuple(filter(scale.loads, one.loads)))
                     for one in contenders(scene)]
         try:
-            measurement = Measurement(everyone, directory, scale.calls, may_fail=is_foreign)
+            measurement = Measurement(everyone, directory, scale.calls,
+                                      recover=lambda one: recover(one, proxies))
             stack.callback(measurement.quit)
             measurement.run()
         except DaemonError as error:
             logs = "".join(one.log_text() for one in (daemon, unread, *daemons.values()))
             raise DaemonError(f"{error}\n{logs}") from None
-        rows = summary(measurement.slices) + rows + memory(middles, "after-calls")
+        rows = summary(measurement.slices) + rows + memory(middles(), "after-calls")
         notes = [f"{PROXIES[name]}: {why}" for name, why in proxies.missing.items()]
         return Result(measurement.slices, rows, {one.key: one.about for one in everyone},
                       notes + measurement.failures, proxies.missing)
@@ -127,9 +130,12 @@ def short_directory() -> str:
     return base if len(base) < 40 else "/tmp"
 
 
-def is_foreign(contender: Contender) -> bool:
-    """Whether a failure is somebody else's bug, which must not end the run."""
-    return contender.middle is not None and contender.middle.name in ("nginx", "haproxy")
+def recover(contender: Contender, proxies: Proxies) -> Optional[Contender]:
+    """With a proxy that is begun anew: one that lost a message may be stuck for all that follow.  None
+    if it is not somebody else's bug, which must not end the run."""
+    if contender.middle is None or contender.middle.name not in ("nginx", "haproxy"):
+        return None
+    return contender._replace(middle=proxies.restart(contender.middle))
 
 
 def memory(middles: Dict[str, int], load: str) -> List[Row]:

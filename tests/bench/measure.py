@@ -60,16 +60,18 @@ def calibrate(worker: Worker, load: Load, seconds: float) -> int:
 
 
 class Measurement:
-    """Runs contenders.  One that `may_fail` loses the load in which it failed, and goes on."""
+    """Runs contenders.  One that fails loses that load and goes on as what `recover` makes of it; None
+    ends the run."""
 
     def __init__(self, contenders: List[Contender], directory: str, plan: Plan,
-                 everybody: bool = True, may_fail: Callable[[Contender], bool] = lambda _: False):
+                 everybody: bool = True,
+                 recover: Callable[[Contender], Optional[Contender]] = lambda _: None):
         self.slices: Slices = {}
         self.failures: List[str] = []
         self._directory = directory
         self._plan = plan
         self._everybody = everybody
-        self._may_fail = may_fail
+        self._recover = recover
         self._workers: Dict[str, Worker] = {}
         self._counts: Dict[Tuple[str, Load], int] = {}
         try:
@@ -112,15 +114,16 @@ class Measurement:
             action()
         except DaemonError as error:
             worker = self._workers[key]
-            if not self._may_fail(worker.contender):
+            contender = self._recover(worker.contender)
+            if contender is None:
                 raise
             # Without the command, which names files of this run.
             why = str(error).split("; its command")[0]
-            self.failures.append(f"{worker.contender.about.strip()}, {load.name}: {why}")
+            self.failures.append(f"{contender.about.strip()}, {load.name}: {why}")
             self._counts.pop((key, load), None)
             self.slices.pop((key, load), None)
             worker.quit()
-            self._workers[key] = Worker(worker.contender, self._directory)
+            self._workers[key] = Worker(contender, self._directory)
 
     def quit(self) -> None:
         for worker in self._workers.values():

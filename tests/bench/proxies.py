@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from typing import Callable, Dict, List, Optional, Tuple
 
 from processes import Child, DaemonError, Middle
@@ -107,7 +108,8 @@ class Proxies:
         self._bench = bench
         self._tools = tools
         self._directory = directory
-        self._children: List[Child] = []
+        self._children: Dict[str, Child] = {}
+        self._starts: Dict[str, Callable[[], None]] = {}
         self.middles: Dict[str, Middle] = {}
         self.missing: Dict[str, str] = {}  # why a proxy does not run
 
@@ -147,11 +149,24 @@ class Proxies:
 
     def _start(self, key: str, name: str, command: List[str], sockets: List[str],
                environment: Optional[Dict[str, str]] = None) -> None:
-        child = Child(key, command, self._directory, environment)
-        self._children.append(child)
-        for socket in sockets:
-            child.wait_for(socket)
-        self.middles[key] = Middle(name, child.pid)
+        def start() -> None:
+            for socket in sockets:
+                with suppress(FileNotFoundError):
+                    os.unlink(socket)  # What was killed leaves it, and not all take its place.
+            child = Child(key, command, self._directory, environment)
+            self._children[key] = child
+            for socket in sockets:
+                child.wait_for(socket)
+            self.middles[key] = Middle(name, child.pid)
+        self._starts[key] = start
+        start()
+
+    def restart(self, middle: Middle) -> Middle:
+        """Ends that process, and starts the same again, on the same sockets."""
+        key = next(key for key, one in self.middles.items() if one == middle)
+        self._children[key].stop()
+        self._starts[key]()
+        return self.middles[key]
 
     def _configuration(self, name: str, text: str) -> str:
         path = os.path.join(self._directory, name)
@@ -174,7 +189,7 @@ class Proxies:
                 self._configuration(f"haproxy-{plugin}.cfg", HAPROXY.format(servers=server))]
 
     def stop(self) -> None:
-        for child in reversed(self._children):
+        for child in reversed(self._children.values()):
             child.stop()
 
 

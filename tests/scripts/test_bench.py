@@ -99,12 +99,12 @@ class Workers(unittest.TestCase):
     BREAKS = ('echo ready; while read run kind size rest; do '
               '[ $size = 100 ] || exit 3; echo "1000000 5 9 100:10"; done')
 
-    def measure(self, may_fail, limit=60, **scripts):
+    def measure(self, recover=lambda _: None, limit=60, **scripts):
         loads = (ONE, unary(4096, 1))
         contenders = [Contender(key, key, ["sh", "-c", script], loads)
                       for key, script in scripts.items()]
         plan = measure.Plan(lambda load: 3, lambda load: 0.00001, limit)
-        measurement = measure.Measurement(contenders, "/", plan, False, lambda one: may_fail)
+        measurement = measure.Measurement(contenders, "/", plan, False, recover)
         try:
             measurement.run()
         finally:
@@ -112,7 +112,7 @@ class Workers(unittest.TestCase):
         return measurement
 
     def test_every_load_has_its_rounds(self):
-        found = self.measure(False, a=self.GOOD, b=self.GOOD)
+        found = self.measure(a=self.GOOD, b=self.GOOD)
         self.assertEqual({key: len(of) for key, of in found.slices.items()},
                          {(key, load): 3 for key in "ab" for load in (ONE, unary(4096, 1))})
 
@@ -152,16 +152,16 @@ class Workers(unittest.TestCase):
             middle.wait()
 
     def test_no_round_begins_when_time_is_up(self):
-        found = self.measure(False, limit=0, a=self.GOOD)
+        found = self.measure(limit=0, a=self.GOOD)
         self.assertEqual(measure.rounds_done(found.slices, [ONE]), 1)
         self.assertEqual(measure.rounds_done(found.slices, [DOWN]), 0)
 
     def test_a_failure_ends_the_run(self):
         with self.assertRaisesRegex(DaemonError, "a ended with exit code 3"):
-            self.measure(False, a=self.BREAKS)
+            self.measure(a=self.BREAKS)
 
     def test_a_failure_of_somebody_else_costs_its_load(self):
-        found = self.measure(True, a=self.BREAKS, b=self.GOOD)
+        found = self.measure(lambda one: one, a=self.BREAKS, b=self.GOOD)
         self.assertEqual({key: len(of) for key, of in found.slices.items()},
                          {("a", ONE): 3, ("b", ONE): 3, ("b", unary(4096, 1)): 3})
         self.assertRegex(found.failures[0], "^a, unary/4KiB/1: a ended with exit code 3")
@@ -169,9 +169,15 @@ class Workers(unittest.TestCase):
     def test_a_failure_of_somebody_else_in_a_later_round_takes_what_there_is_of_it(self):
         dies = ('echo ready; n=0; while read line; do n=$((n+1)); [ $n != 5 ] || exit 3; '
                 'echo "1000000 5 9 100:10"; done')
-        found = self.measure(True, a=dies)
+        found = self.measure(lambda one: one, a=dies)
         self.assertEqual([len(of) for of in found.slices.values()], [3])
         self.assertEqual(len(found.failures), 1)
+
+    def test_after_a_failure_it_goes_on_with_what_replaces_the_contender(self):
+        stuck = 'echo ready; read line; exit 3'
+        found = self.measure(lambda one: one._replace(command=["sh", "-c", self.GOOD]), a=stuck)
+        self.assertEqual({key: len(of) for key, of in found.slices.items()},
+                         {("a", unary(4096, 1)): 3})
 
     def test_a_worker_that_hangs_is_ended(self):
         for script in ("echo ready; exec sleep 1000",
@@ -241,10 +247,14 @@ class Contenders(unittest.TestCase):
         self.assertFalse([one for one in self.scene(missing=["nginx"]) if "nginx" in one.key])
         self.assertFalse([one for one in self.scene(go_worker=None) if "Go" in one.about])
 
-    def test_only_somebody_elses_failure_is_passed_over(self):
-        foreign = {one.key for one in self.scene() if bench.is_foreign(one)}
+    def test_only_somebody_elses_failure_is_passed_over_with_a_proxy_begun_anew(self):
+        begun = Middle("anew", 2)
+        between = unittest.mock.Mock(restart=lambda middle: begun)
+        foreign = {one.key for one in self.scene() if bench.recover(one, between) is not None}
         self.assertEqual(foreign, {"grpc++-nginx", "grpc++-haproxy", "libplugind-nginx",
                                    "libplugind-haproxy"})
+        for one in self.scene():
+            self.assertIn(bench.recover(one, between), (None, one._replace(middle=begun)))
 
 
 class Reach(unittest.TestCase):
@@ -456,6 +466,27 @@ class Tools(unittest.TestCase):
         self.assertEqual(found.missing, {"nginx": "nginx-kv ended with exit code 1; it wrote: "
                                                   "no such key"})
         self.assertEqual(list(found.middles), ["haproxy-kv"])
+
+    def test_a_proxy_is_begun_anew_on_its_socket(self):
+        serve = ("import socket, sys, time\n"
+                 "one = socket.socket(socket.AF_UNIX)\none.bind(sys.argv[1])\none.listen()\n"
+                 "time.sleep(1000)")
+        with tempfile.TemporaryDirectory(prefix="bench-") as directory, \
+                unittest.mock.patch.object(proxies, "find_tool", lambda *_: (sys.executable, {}, "")):
+            found = proxies.Proxies("", None, directory)
+            try:
+                found.start_foreign(
+                    "nginx", lambda program, plugin, _:
+                    [program, "-c", serve, found.socket("nginx", plugin)], {"kv": "/k", "echo": "/e"})
+                before = dict(found.middles)
+                after = found.restart(before["nginx-kv"])
+                self.assertTrue(processes.connects(found.socket("nginx", "kv")))
+            finally:
+                found.stop()
+        self.assertNotEqual(after.pid, before["nginx-kv"].pid)
+        self.assertFalse(os.path.exists(f"/proc/{before['nginx-kv'].pid}"))
+        self.assertFalse(os.path.exists(f"/proc/{after.pid}"))
+        self.assertEqual(found.middles, {"nginx-kv": after, "nginx-echo": before["nginx-echo"]})
 
 
 if __name__ == "__main__":
