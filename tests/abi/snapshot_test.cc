@@ -11,14 +11,18 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <functional>
+#include <list>
 #include <set>
 #include <sstream>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "client-lib/include/plugind/plugind.h"
@@ -205,6 +209,38 @@ struct Library {
 // Recognised by check_syscalls.py.
 void mark(const char* what) { ::access(what, F_OK); }
 
+// A thread of this test.
+class OwnThread {
+ public:
+  explicit OwnThread(std::function<void()> work)
+      : thread_([this, work = std::move(work)] {
+          task_ = ::gettid();
+          work();
+        }) {}
+  OwnThread(const OwnThread&) = delete;
+  OwnThread& operator=(const OwnThread&) = delete;
+
+  // pthread_join() returns a moment before the kernel has done with the thread; until then it is
+  // listed, and would be taken for the library's.
+  void join() {
+    thread_.join();
+    const std::string listed = "/proc/self/task/" + std::to_string(task_);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (::access(listed.c_str(), F_OK) == 0) {
+      if (std::chrono::steady_clock::now() > deadline) {
+        std::fprintf(stderr, "thread %d was joined and is still listed\n", task_);
+        ++g_failures;
+        return;
+      }
+      std::this_thread::yield();
+    }
+  }
+
+ private:
+  pid_t task_ = 0;
+  std::thread thread_;
+};
+
 bool is_loaded() {
   std::ifstream maps("/proc/self/maps");
   for (std::string line; std::getline(maps, line);) {
@@ -229,7 +265,7 @@ int main(int, char** argv) {
 
   // With the first thread of a process glibc installs a handler of its own (for signal 33); this
   // test's threads shall not be taken for the library's.
-  std::thread([] {}).join();
+  OwnThread([] {}).join();
 
   const Snapshot before = take_snapshot();
   CHECK(!is_loaded());
@@ -255,7 +291,7 @@ int main(int, char** argv) {
     compare("by calls", before, 1);
 
     {
-      std::vector<std::thread> threads;
+      std::list<OwnThread> threads;
       for (int i = 0; i < 4; ++i) {
         threads.emplace_back([&] {
           mark("/plugind-abi-begin");
@@ -283,7 +319,7 @@ int main(int, char** argv) {
     pd_call* held = begin("/test.Test/Hold");
     CHECK(library.next(client, 50) == nullptr);
     mark("/plugind-abi-end");
-    std::thread canceller([&] {
+    OwnThread canceller([&] {
       mark("/plugind-abi-begin");
       library.call_cancel(held);
       mark("/plugind-abi-end");
