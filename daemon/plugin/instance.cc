@@ -256,6 +256,8 @@ asio::awaitable<std::expected<void, Error>> Instance::start() {
   started_ = std::move(*started);
   ready_at_ = environment_.clock.now();
   connected_at_ = ready_at_;
+  quiet_since_ = ready_at_;
+  next_check_ = ready_at_ + manifest_->health_interval;
   set_state(InstanceState::kReady, "greeted" + loose_limits(started_.process->limits()));
   co_return std::expected<void, Error>{};
 }
@@ -275,36 +277,43 @@ asio::awaitable<Instance::Wake> Instance::wait_for_news() {
   }
 }
 
-/// Until health.failures checks in a row have failed.
+/// Until health.failures checks in a row have failed.  Goes on where it was on a new connection:
+/// some plugins take one more often than they are to be asked.
 asio::awaitable<void> Instance::watch_health() {
   if (manifest_->health_interval.count() == 0) co_return co_await wait_stop_requested();
-  for (std::uint32_t failed = 0; failed < manifest_->health_failures;) {
-    co_await environment_.clock.sleep(manifest_->health_interval);
+  while (failed_checks_ < manifest_->health_failures) {
+    const auto wait = next_check_ - environment_.clock.now();
+    if (wait.count() > 0) co_await environment_.clock.sleep(wait);
     auto wrong = co_await dialect_.probe(started_, manifest_->health_timeout);
-    if (!wrong) continue;  // The connection is gone, which others look after.
-    failed = *wrong ? failed + 1 : 0;
+    if (!wrong) {  // The connection is gone, which others look after; a new one is asked at once.
+      co_await environment_.clock.sleep(manifest_->health_interval);
+      continue;
+    }
+    next_check_ = environment_.clock.now() + manifest_->health_interval;
+    failed_checks_ = *wrong ? failed_checks_ + 1 : 0;
     if (*wrong) health_ = std::move(**wrong);
   }
 }
 
-/// Until nobody has called it for stop.idle, which asks for the stop.
+/// Until nobody has called it for stop.idle, which asks for the stop.  Goes on where it was, as
+/// health.
 asio::awaitable<void> Instance::watch_idleness() {
   if (manifest_->stop_idle.count() == 0) co_return co_await wait_stop_requested();
   // Calls leave no times behind, so that they cost nothing here.
   const milliseconds step = std::max(manifest_->stop_idle / 4, milliseconds(1));
-  auto quiet_since = environment_.clock.now();
-  std::uint64_t calls = calls_->total();
-  while (!stop_requested_) {
-    co_await environment_.clock.sleep(step);
+  while (true) {
     const auto now = environment_.clock.now();
-    const bool used = calls_->in_flight() > 0 || calls_->total() != calls;
+    const bool used = calls_->in_flight() > 0 || calls_->total() != calls_seen_ || awaited_;
     if (used || withdrawn_ || is_spare()) {
-      quiet_since = now;
-      calls = calls_->total();
-    } else if (now - quiet_since >= manifest_->stop_idle) {
+      quiet_since_ = now;
+      calls_seen_ = calls_->total();
+      awaited_ = false;
+    } else if (now - quiet_since_ >= manifest_->stop_idle) {
       stop("nobody called it for " + std::to_string(manifest_->stop_idle.count()) +
            " ms (stop.idle)");
     }
+    if (stop_requested_) co_return;
+    co_await environment_.clock.sleep(step);
   }
 }
 

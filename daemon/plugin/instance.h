@@ -89,6 +89,8 @@ class Instance final : public CallInstance {
     if (state_ == InstanceState::kDraining) look_idle();
   }
   const std::shared_ptr<CallCounts>& calls() const { return calls_; }
+  /// Somebody waited for it, who may call from another loop, and so in a while.
+  void was_awaited() { awaited_ = true; }
   /// Calls that it was chosen for, whatever loop they are on: see CallPlace.
   void take_place() { ++places_taken_; }
   void give_place() {
@@ -166,9 +168,14 @@ class Instance final : public CallInstance {
   bool stop_requested_ = false;
   std::string stop_cause_;
   Clock::TimePoint connected_at_{};
-  std::uint32_t short_lived_ = 0;  // So many connections in a row were lost soon after.
-  bool reconnected_ = false;       // Calls may go on over a connection before this one.
-  std::string health_;             // What was wrong when the last health check failed.
+  std::uint32_t short_lived_ = 0;    // So many connections in a row were lost soon after.
+  bool reconnected_ = false;         // Calls may go on over a connection before this one.
+  Clock::TimePoint quiet_since_{};   // Nobody has called it since, as far as was looked.
+  std::uint64_t calls_seen_ = 0;     // So many had, then.
+  bool awaited_ = false;             // Since then.
+  Clock::TimePoint next_check_{};    // Of its health.
+  std::uint32_t failed_checks_ = 0;  // In a row.
+  std::string health_;               // What was wrong when the last one failed.
   bool hurried_ = false;
   boost::asio::steady_timer stop_event_;   // Never expires; cancelled to wake.
   boost::asio::steady_timer hurry_event_;  // The same.

@@ -191,7 +191,9 @@ void Plugin::start_instance(HostId key, Slot& slot) {
 void Plugin::answer_waiters(Slot& slot,
                             const std::expected<std::shared_ptr<Instance>, Error>& outcome) {
   for (Waiter& waiter : std::exchange(slot.waiters, {})) {
-    if (!waiter.place.expired()) waiter.callback(outcome);
+    if (waiter.place.expired()) continue;
+    if (outcome) (*outcome)->was_awaited();
+    waiter.callback(outcome);
   }
 }
 

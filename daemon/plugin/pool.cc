@@ -49,6 +49,7 @@ void Plugin::serve_waiters(Slot& slot) {
     const Waiter waiter = std::move(slot.waiters.front());
     slot.waiters.pop_front();
     place->take(chosen);
+    chosen->was_awaited();
     waiter.callback(chosen);
   }
 }

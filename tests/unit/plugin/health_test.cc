@@ -129,6 +129,47 @@ TEST_F(HealthTest, ALostConnectionIsNoFailure) {
   EXPECT_GT(dialect_.probes, 5) << "over the new connection";
 }
 
+// As with a plugin whose server has a MaxConnectionAge.
+TEST_F(HealthTest, IsAskedAsOftenWhenConnectionsAreReplacedMoreOften) {
+  Manifest m = watched("echo");
+  m.health_interval = milliseconds(5'000);
+  started(std::move(m));
+  for (int i = 0; i < 4; ++i) {
+    clock_.advance(milliseconds(3'000));
+    connector_.last().say_goodbye();
+    run_ready(loop_);
+  }
+  clock_.advance(milliseconds(2'999));
+  EXPECT_EQ(connector_.connections.size(), 5u);
+  EXPECT_EQ(dialect_.probes, 2);
+  clock_.advance(milliseconds(1));
+  EXPECT_EQ(dialect_.probes, 3);
+}
+
+TEST_F(HealthTest, FailuresInARowAreCountedOverConnections) {
+  started(watched("echo"));
+  dialect_.ailment = "its health service says NOT_SERVING";
+  clock_.advance(milliseconds(2'500));
+  connector_.last().say_goodbye();
+  run_ready(loop_);
+  EXPECT_EQ(connector_.connections.size(), 2u);
+  clock_.advance(milliseconds(499));
+  EXPECT_EQ(processes_.spawned[0]->killed, 0);
+  clock_.advance(milliseconds(1));
+  EXPECT_GT(processes_.spawned[0]->killed, 0);
+}
+
+TEST_F(HealthTest, ACheckThatALostConnectionCutOffIsMadeOnTheNext) {
+  started(watched("echo"));
+  dialect_.probe_is_lost = true;
+  clock_.advance(milliseconds(1'000));
+  dialect_.probe_is_lost = false;
+  connector_.last().say_goodbye();
+  run_ready(loop_);
+  EXPECT_EQ(connector_.connections.size(), 2u);
+  EXPECT_EQ(dialect_.probes, 2);
+}
+
 TEST_F(HealthTest, AStopDuringACheckStops) {
   started(watched("echo"));
   dialect_.ailment = "its health service says NOT_SERVING";

@@ -57,6 +57,54 @@ TEST_F(IdleTest, EveryCallStartsTheTimeAnew) {
   EXPECT_TRUE(gone(0));
 }
 
+// As with a plugin whose server has a MaxConnectionAge.
+TEST_F(IdleTest, ConnectionsThatAreReplacedMoreOftenDoNotKeepIt) {
+  apply(lazy("echo"));
+  ASSERT_TRUE(call("echo")->ok());
+  for (int i = 0; i < 3; ++i) {
+    clock_.advance(milliseconds(1'100));
+    connector_.last().say_goodbye();
+    testing::run_ready(loop_);
+  }
+  EXPECT_EQ(connector_.connections.size(), 4u);
+  clock_.advance(milliseconds(699));
+  EXPECT_FALSE(gone(0));
+  clock_.advance(milliseconds(301));
+  EXPECT_TRUE(gone(0));
+  EXPECT_EQ(events_.back().cause, "nobody called it for 4000 ms (stop.idle)");
+}
+
+TEST_F(IdleTest, ACallJustBeforeANewConnectionStartsTheTimeAnew) {
+  apply(lazy("echo"));
+  const auto one = call("echo");
+  clock_.advance(milliseconds(3'900));
+  one->instance().call_started();
+  one->instance().call_finished();
+  connector_.last().say_goodbye();
+  testing::run_ready(loop_);
+  clock_.advance(milliseconds(3'999));
+  EXPECT_FALSE(gone(0));
+  clock_.advance(milliseconds(1'001));
+  EXPECT_TRUE(gone(0));
+}
+
+TEST_F(IdleTest, ACallThatWaitsForANewConnectionKeepsIt) {
+  apply(lazy("echo"));
+  ASSERT_TRUE(call("echo")->ok());
+  clock_.advance(milliseconds(3'900));
+  connector_.last().fail();
+  testing::run_ready(loop_);
+  const auto waiting = call("echo");
+  ASSERT_FALSE(waiting->value);
+  clock_.advance(milliseconds(500));
+  ASSERT_TRUE(waiting->ok());
+  EXPECT_EQ(connector_.connections.size(), 2u);
+  EXPECT_EQ(waiting->instance().id(), "echo#1");
+  EXPECT_TRUE(waiting->instance().ready());
+  clock_.advance(milliseconds(5'000));
+  EXPECT_TRUE(gone(0)) << "it was not called after all";
+}
+
 TEST_F(IdleTest, AStreamThatStaysOpenKeepsIt) {
   apply(lazy("echo"));
   const auto one = call("echo");
